@@ -1,0 +1,206 @@
+//! What a configuration says, as values that every floor above reads. Everything here is parsed and within
+//! its bounds; what contradicts itself never becomes a [`Config`] (see `config::text`).
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::mail::{Address, Domain, LocalPart};
+
+/// The whole configuration. Domains are in the order of their first statement, names unique.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    pub machine: BoxConfig,
+    pub domains: Vec<DomainConfig>,
+}
+
+/// The `box ...` statements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoxConfig {
+    /// The box's own name; greetings on the shared address and its own EHLO use it.
+    pub name: Option<Domain>,
+    /// The NIC that carries the aliases; `None`: the addresses are there already.
+    pub interface: Option<String>,
+    /// The box's own addresses: at most one of each family.
+    pub addresses: Vec<IpLen>,
+    pub gateways: Vec<IpAddr>,
+    /// At most three, tried in turn.
+    pub nameservers: Vec<SocketAddr>,
+    /// Static names, both ways, before DNS.
+    pub hosts: Vec<(IpAddr, Domain)>,
+    pub smtp: Port,
+    pub submission: Port,
+    pub submissions: Port,
+    pub postmaster: Option<Address>,
+}
+
+/// A listening port, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    Off,
+    On(u16),
+}
+
+/// An address, and how long its network prefix is where the box adds it to the NIC itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct IpLen {
+    pub ip: IpAddr,
+    pub len: Option<u8>,
+}
+
+/// A network: the bits of `ip` past `len` are zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct IpNet {
+    pub ip: IpAddr,
+    pub len: u8,
+}
+
+/// The `domain NAME ...` statements of one virtual domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DomainConfig {
+    pub name: Domain,
+    /// At most one IPv4 and one IPv6 address, at least one of them.
+    pub addresses: Vec<IpLen>,
+    /// The EHLO name; `None`: the domain's own name.
+    pub ehlo: Option<Domain>,
+    /// May submit as any user of the domain without a password.
+    pub clients: Vec<IpNet>,
+    /// Users whose mail is kept here.
+    pub mailboxes: Vec<LocalPart>,
+    /// Rewritten recipients; one local part may have several targets.
+    pub aliases: Vec<(LocalPart, Address)>,
+    /// The inner host that takes all other mail of this domain.
+    pub forward: Option<HostPort>,
+    /// `None` as a key is `default`.
+    pub routes: Vec<(Option<Domain>, Route)>,
+    pub retry: RetryPlan,
+    /// Outgoing connections at once.
+    pub connections_max: u16,
+}
+
+/// Where a domain's mail goes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Route {
+    Mx,
+    Host(HostPort),
+}
+
+/// A host named in the configuration; the port is 25 where none was given.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostPort {
+    pub host: Destination,
+    pub port: u16,
+}
+
+/// A name to resolve, or an address to use as it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Destination {
+    Name(Domain),
+    Ip(IpAddr),
+}
+
+/// `retry first F max M expire E`: the first delay, the longest delay, and when to give up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPlan {
+    pub first: Duration,
+    pub max: Duration,
+    pub expire: Duration,
+}
+
+impl Default for RetryPlan {
+    fn default() -> Self {
+        let minutes = |m: u64| Duration::from_secs(m * 60);
+        RetryPlan { first: minutes(5), max: minutes(4 * 60), expire: minutes(5 * 24 * 60) }
+    }
+}
+
+impl Default for BoxConfig {
+    fn default() -> Self {
+        BoxConfig {
+            name: None,
+            interface: None,
+            addresses: Vec::new(),
+            gateways: Vec::new(),
+            nameservers: Vec::new(),
+            hosts: Vec::new(),
+            smtp: Port::On(25),
+            submission: Port::On(587),
+            submissions: Port::On(465),
+            postmaster: None,
+        }
+    }
+}
+
+impl IpNet {
+    /// Whether `ip` lies in this network; a v4-mapped IPv6 address counts as its IPv4 address.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        match (self.ip, ip.to_canonical()) {
+            (IpAddr::V4(net), IpAddr::V4(ip)) => {
+                same_prefix(net.to_bits().into(), ip.to_bits().into(), self.len, 32)
+            }
+            (IpAddr::V6(net), IpAddr::V6(ip)) => same_prefix(net.to_bits(), ip.to_bits(), self.len, 128),
+            _ => false,
+        }
+    }
+}
+
+fn same_prefix(a: u128, b: u128, len: u8, width: u8) -> bool {
+    (a ^ b).checked_shr(u32::from(width - len.min(width))).unwrap_or(0) == 0
+}
+
+impl DomainConfig {
+    /// What the domain says of itself in EHLO and in its greeting.
+    pub fn ehlo_name(&self) -> &Domain {
+        self.ehlo.as_ref().unwrap_or(&self.name)
+    }
+
+    pub fn has_address(&self, ip: IpAddr) -> bool {
+        self.addresses.iter().any(|a| a.ip == ip.to_canonical())
+    }
+
+    pub fn is_client(&self, ip: IpAddr) -> bool {
+        self.clients.iter().any(|net| net.contains(ip))
+    }
+
+    pub fn has_mailbox(&self, user: &LocalPart) -> bool {
+        self.mailboxes.iter().any(|m| m.same_user(user))
+    }
+}
+
+impl Config {
+    pub fn domain(&self, name: &Domain) -> Option<&DomainConfig> {
+        self.domains.iter().find(|d| d.name == *name)
+    }
+
+    /// The domain that owns `ip`.
+    pub fn domain_at(&self, ip: IpAddr) -> Option<&DomainConfig> {
+        self.domains.iter().find(|d| d.has_address(ip))
+    }
+
+    /// Whether `ip` is the listener that all domains share.
+    pub fn is_shared_address(&self, ip: IpAddr) -> bool {
+        self.machine.addresses.iter().any(|a| a.ip == ip.to_canonical())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_holds_its_addresses_in_both_families() {
+        let net = |ip: &str, len| IpNet { ip: ip.parse().unwrap(), len };
+        for (net, ip, inside) in [
+            (net("10.1.0.0", 16), "10.1.255.9", true),
+            (net("10.1.0.0", 16), "::ffff:10.1.2.3", true),
+            (net("10.1.0.0", 16), "10.2.0.1", false),
+            (net("0.0.0.0", 0), "203.0.113.9", true),
+            (net("0.0.0.0", 0), "2001:db8::1", false),
+            (net("2001:db8::", 32), "2001:db8:ffff::1", true),
+            (net("::", 0), "2001:db8::1", true),
+            (net("192.0.2.7", 32), "192.0.2.7", true),
+            (net("192.0.2.7", 32), "192.0.2.6", false),
+        ] {
+            assert_eq!(net.contains(ip.parse().unwrap()), inside, "{net:?} {ip}");
+        }
+    }
+}

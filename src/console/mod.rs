@@ -1,0 +1,1 @@
+//! The console: keystrokes to lines, and one table of commands.

@@ -1,0 +1,38 @@
+//! **Stagepost**: a mail relay appliance in one static binary. Every virtual domain speaks from its own
+//! address, under its own name.
+//!
+//! # The floors
+//!
+//! A file uses only floors below its own, and its neighbours. Two rules anyone can grep: **`async` only in
+//! [`tasks`] and [`daemon`]; system calls only in [`os`]**. All the rest is plain functions over bytes, time
+//! values and one `Flash` trait, and is tested without sleeping, sockets or disks. `tests/tidy.rs` holds
+//! the tree to this map.
+//!
+//! ```text
+//! F0   limits  time  prng     bounds with their units; monotonic and wall time; seedable randomness
+//! F1   mail/                  what a message is: addresses, envelope, header fields, composing, bounces
+//! F2   smtp/                  sessions, server and client: bytes and time in, actions out
+//!      spool/                 the append-only log, one for each domain
+//!      dns/                   questions, answers, times to live, MX order
+//!      config/                one grammar for the file and the console
+//!      net/                   wanted and actual addresses -> additions and removals
+//! F2b  relay/                 who may send; where it goes; when; what a reply means
+//!      console/               keystrokes -> lines; one table of commands
+//! F3   os/                    every system call: clock, sockets, NIC, files, terminal, process
+//! F4   tasks/                 the event loop's tasks: async and thin
+//! F5   daemon  main           composition
+//! ```
+
+pub mod config;
+pub mod console;
+pub mod dns;
+pub mod limits;
+pub mod mail;
+pub mod net;
+pub mod os;
+pub mod prng;
+pub mod relay;
+pub mod smtp;
+pub mod spool;
+pub mod tasks;
+pub mod time;

@@ -1,0 +1,9 @@
+//! What a message is, as pure functions over bytes: addresses, the envelope, header fields, and the
+//! messages that the house writes itself (bounces and delay notices).
+//! Sources: RFC 5321 (paths), RFC 5322 (header fields), RFC 3464 (delivery status), Figures 1B and 5.
+
+pub mod address;
+pub mod envelope;
+
+pub use address::{Address, AddressError, Domain, LocalPart, ReversePath};
+pub use envelope::{Body, Envelope, Notify, Recipient, Ret};

@@ -1,0 +1,1 @@
+//! Who may send, where it goes, when, and what a reply means.

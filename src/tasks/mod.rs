@@ -1,0 +1,1 @@
+//! The tasks of the event loop: async, and thin.
