@@ -20,6 +20,39 @@ pub const MESSAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// `Received:` fields before a message is taken to run in a circle (§6.3 asks for at least 100).
 pub const RECEIVED_FIELDS_MAX: usize = 100;
 
+/// Text of one remote reply that is kept.
+pub const REPLY_BYTES_MAX: usize = 32 * 1024;
+/// A line of our own replies, without its CRLF (§4.5.3.1.5 asks for at most 512 with it); more is cut off.
+pub const OWN_REPLY_LINE_BYTES_MAX: usize = 500;
+/// Replies that wait for a client which does not read; past it no further command is taken.
+pub const REPLIES_HELD_BYTES_MAX: usize = 64 * 1024;
+/// What an EHLO or HELO may claim.
+pub const HELLO_BYTES_MAX: usize = 255;
+/// Errors of protocol before a session is ended with 421.
+pub const SESSION_ERRORS_MAX: usize = 20;
+/// Refused recipients before a session is ended with 421.
+pub const SESSION_REFUSED_RECIPIENTS_MAX: usize = 100;
+/// How long the reply to EHLO waits for the verified name of the peer.
+pub const PEER_NAME_WAIT_S: u64 = 5;
+/// Server: from one command to the next (§4.5.3.2.7).
+pub const SERVER_COMMAND_WAIT_S: u64 = 5 * 60;
+/// Server: between two pieces of a message (§4.5.3.2.5 has the same for the client).
+pub const SERVER_CONTENT_WAIT_S: u64 = 3 * 60;
+/// Server: from the final dot to the house's own answer; the client waits as long (§4.5.3.2.6).
+pub const SERVER_ANSWER_WAIT_S: u64 = 10 * 60;
+/// Client: greeting, EHLO, HELO, MAIL, RCPT, RSET (§4.5.3.2.1 to §4.5.3.2.3).
+pub const CLIENT_REPLY_WAIT_S: u64 = 5 * 60;
+/// Client: from DATA to its 354 (§4.5.3.2.4).
+pub const CLIENT_DATA_WAIT_S: u64 = 2 * 60;
+/// Client: until a piece of the message has gone out (§4.5.3.2.5).
+pub const CLIENT_CONTENT_WAIT_S: u64 = 3 * 60;
+/// Client: from the final dot to its reply (§4.5.3.2.6).
+pub const CLIENT_FINAL_WAIT_S: u64 = 10 * 60;
+/// Client: from QUIT to its 221; nothing depends on it.
+pub const CLIENT_QUIT_WAIT_S: u64 = 10;
+/// Lines of a transcript that wait to be taken; more are not recorded.
+pub const TRANSCRIPT_LINES_MAX: usize = 4096;
+
 const _: () = assert!(COMMAND_LINE_BYTES_MAX >= 512 && REPLY_LINE_BYTES_MAX >= 512);
 const _: () = assert!(LOCAL_PART_BYTES_MAX >= 64 && DOMAIN_BYTES_MAX >= 255 && RECIPIENTS_MAX >= 100);
 const _: () = assert!(HEADER_SECTION_BYTES_MAX < MESSAGE_BYTES_MAX);

@@ -1,0 +1,112 @@
+//! Splits a byte stream into lines. RFC 5321 §2.3.8: CRLF, and nothing else, ends a line.
+//! A bare CR, a bare LF, a NUL or too many bytes make the line an error, told once, when its true end has
+//! come. If anything else ended a line here, a sender could smuggle commands past a stricter neighbour.
+
+use std::fmt;
+
+use memchr::{memchr, memchr2};
+
+/// Collects lines of at most `MAX` bytes, CRLF included. Holds at most `MAX` bytes itself.
+#[derive(Debug, Default)]
+pub struct LineBuffer<const MAX: usize> {
+    /// The beginning of a line whose end has not come; empty once the line is known to be wrong.
+    held: Vec<u8>,
+    /// `held` is the line that the last call gave out.
+    given: bool,
+    /// Bytes of the line so far.
+    length: usize,
+    after_cr: bool,
+    bare_lf: bool,
+}
+
+/// What is wrong with a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineFault {
+    TooLong,
+    BareCr,
+    BareLf,
+    Nul,
+}
+
+impl fmt::Display for LineFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LineFault::TooLong => "the line is too long",
+            LineFault::BareCr => "a bare CR is in the line; only CRLF ends a line",
+            LineFault::BareLf => "a bare LF is in the line; only CRLF ends a line",
+            LineFault::Nul => "a NUL is in the line",
+        })
+    }
+}
+
+impl<const MAX: usize> LineBuffer<MAX> {
+    /// The next line, without its CRLF, or what is wrong with it; `input` is moved past what was used.
+    /// `None`: all of `input` is used and the line has no end yet.
+    pub fn next<'a, 'b: 'a>(&'a mut self, input: &mut &'b [u8]) -> Option<Result<&'a [u8], LineFault>> {
+        if self.given {
+            *self = LineBuffer { held: std::mem::take(&mut self.held), ..Self::default() };
+            self.held.clear();
+        }
+        let piece = *input;
+        let end = self.find_end(piece);
+        let (line, rest) = piece.split_at(end.unwrap_or(piece.len()));
+        *input = rest;
+        let whole_here = end.is_some() && self.length == 0 && !self.bare_lf;
+        if !whole_here {
+            self.hold(line);
+        }
+        end?;
+        self.given = true;
+        if whole_here {
+            return Some(check::<MAX>(line));
+        }
+        Some(match (self.length > MAX, self.bare_lf) {
+            (true, _) => Err(LineFault::TooLong),
+            (_, true) => Err(LineFault::BareLf),
+            _ => check::<MAX>(&self.held),
+        })
+    }
+
+    /// Whether no line has begun.
+    pub fn is_empty(&self) -> bool {
+        self.given || self.length == 0
+    }
+
+    /// The position after the first CRLF in `piece`; bare LFs before it are noted.
+    fn find_end(&mut self, piece: &[u8]) -> Option<usize> {
+        let mut from = 0;
+        while let Some(n) = memchr(b'\n', &piece[from..]) {
+            let lf = from + n;
+            if lf.checked_sub(1).map_or(self.after_cr, |before| piece[before] == b'\r') {
+                return Some(lf + 1);
+            }
+            self.bare_lf = true;
+            from = lf + 1;
+        }
+        None
+    }
+
+    /// Keeps `piece`, or only its length and its end when the line is wrong already.
+    fn hold(&mut self, piece: &[u8]) {
+        self.length = self.length.saturating_add(piece.len());
+        self.after_cr = piece.last().map_or(self.after_cr, |last| *last == b'\r');
+        if self.length > MAX || self.bare_lf {
+            self.held.clear();
+        } else {
+            self.held.extend_from_slice(piece);
+        }
+    }
+}
+
+/// `whole` ends in CRLF; what is before must be clean.
+fn check<const MAX: usize>(whole: &[u8]) -> Result<&[u8], LineFault> {
+    if whole.len() > MAX {
+        return Err(LineFault::TooLong);
+    }
+    let line = &whole[..whole.len() - 2];
+    match memchr2(b'\r', 0, line) {
+        None => Ok(line),
+        Some(n) if line[n] == 0 => Err(LineFault::Nul),
+        Some(_) => Err(LineFault::BareCr),
+    }
+}

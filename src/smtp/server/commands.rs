@@ -1,0 +1,183 @@
+//! What each command does to a session (RFC 5321 §4.1.1, order §4.1.4; pipelining RFC 2920).
+//! A command that fails changes nothing but the count of errors; past its bound the session ends with 421.
+
+use super::*;
+use crate::smtp::command::{self, Command, ForwardPath, RcptParameters};
+
+/// The extensions of EHLO that have no parameter; SIZE comes beside them.
+const EXTENSIONS: &str = "PIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nDSN\nHELP";
+const HELP: &str = "EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT\nMAIL FROM:<address> SIZE= BODY= RET= \
+                    ENVID=\nRCPT TO:<address> NOTIFY= ORCPT=";
+
+const WRONG_ORDER: Enhanced = Enhanced(5, 5, 1);
+
+impl Session {
+    /// Takes one line from `input`, if its end is there, and replies to it.
+    pub(super) fn line_arrives(&mut self, now: Instant, desk: &impl Desk, input: &mut &[u8]) {
+        // Taken out while the line borrows from it.
+        let mut lines = std::mem::take(&mut self.lines);
+        if let Some(line) = lines.next(input) {
+            let command = match line {
+                Ok(line) => command::parse(line),
+                Err(fault) => Err(Reply::new(500, Enhanced(5, 5, 2), format!("Refused: {fault}"))),
+            };
+            match command.and_then(|command| self.obey(now, desk, command)) {
+                Ok(Some(reply)) => self.reply(now, reply),
+                Ok(None) => {}
+                Err(reply) => self.refuse(now, reply),
+            }
+        }
+        self.lines = lines;
+    }
+
+    /// Replies to a command that failed. Errors of protocol and refused recipients are bounded each.
+    fn refuse(&mut self, now: Instant, reply: Reply) {
+        match reply.code() {
+            500..=504 | 555 => self.errors += 1,
+            550..=559 => self.refused_recipients += 1,
+            _ => {}
+        }
+        let many =
+            self.errors >= SESSION_ERRORS_MAX || self.refused_recipients >= SESSION_REFUSED_RECIPIENTS_MAX;
+        match many {
+            true => self.end(Reply::new(421, Enhanced(4, 7, 0), "Too many errors; good bye")),
+            false => self.reply(now, reply),
+        }
+    }
+
+    /// Does what the command says and returns its reply; `None` when that was or will be queued elsewhere.
+    fn obey(&mut self, now: Instant, desk: &impl Desk, command: Command) -> Result<Option<Reply>, Reply> {
+        let reply = match command {
+            Command::Ehlo(claimed) => return Ok(self.hello(now, claimed, true)),
+            Command::Helo(claimed) => return Ok(self.hello(now, claimed, false)),
+            Command::Mail(path, parameters) => self.mail(desk, path, parameters)?,
+            Command::Rcpt(path, parameters) => self.rcpt(desk, path, parameters)?,
+            Command::Data => self.data()?,
+            Command::Rset => {
+                self.state = State::Idle;
+                Reply::new(250, Enhanced(2, 0, 0), "Reset")
+            }
+            Command::Noop => Reply::new(250, Enhanced(2, 0, 0), "Ok"),
+            Command::Vrfy(text) => desk.vrfy(&self.client, text),
+            Command::Help(_) => Reply::new(214, Enhanced(2, 0, 0), HELP),
+            Command::Quit => {
+                let text = format!("{} closing connection", self.settings.name);
+                self.end(Reply::new(221, Enhanced(2, 0, 0), text));
+                return Ok(None);
+            }
+        };
+        Ok(Some(reply))
+    }
+
+    fn hello(&mut self, now: Instant, claimed: Claimed, extended: bool) -> Option<Reply> {
+        self.state = State::Idle;
+        self.client.claimed = Some(claimed);
+        self.client.extended = extended;
+        if self.naming {
+            self.state = State::Naming;
+            self.deadline = now + Duration::from_secs(PEER_NAME_WAIT_S);
+        } else {
+            self.greet(now);
+        }
+        None
+    }
+
+    /// Replies to HELO or EHLO, now that all that can be known of the peer's name is known.
+    pub(super) fn greet(&mut self, now: Instant) {
+        let Some(claimed) = &self.client.claimed else { return };
+        let mut text = format!("{} Hello {claimed}", self.settings.name);
+        if let Some(verified) = self.client.contradicting_name() {
+            text += &format!(" ({verified})");
+            let (claimed, verified) = (claimed.to_string(), verified.clone());
+            self.actions.push_back(Action::ClaimDiffers { claimed, verified });
+        }
+        if self.client.extended {
+            text += &format!("\nSIZE {}\n{EXTENSIONS}", self.settings.message_bytes_max);
+        }
+        self.reply(now, Reply::new(250, None, text));
+    }
+
+    fn mail(
+        &mut self,
+        desk: &impl Desk,
+        path: ReversePath,
+        parameters: MailParameters,
+    ) -> Result<Reply, Reply> {
+        if self.client.claimed.is_none() {
+            return Err(Reply::new(503, WRONG_ORDER, "Say EHLO or HELO first"));
+        }
+        if let State::Mail(_) = self.state {
+            return Err(Reply::new(503, WRONG_ORDER, "A transaction is open already"));
+        }
+        if parameters.smtputf8 {
+            return Err(Reply::new(555, Enhanced(5, 5, 4), "SMTPUTF8 is not offered"));
+        }
+        if parameters.require_tls {
+            return Err(Reply::new(555, Enhanced(5, 5, 4), "REQUIRETLS is not offered"));
+        }
+        let bytes_max = self.settings.message_bytes_max;
+        if parameters.size.is_some_and(|size| size > bytes_max) {
+            let text = format!("At most {bytes_max} bytes are taken");
+            return Err(Reply::new(552, Enhanced(5, 3, 4), text));
+        }
+        desk.mail(&self.client, &path, &parameters)?;
+        self.state = State::Mail(Envelope {
+            reverse_path: path,
+            recipients: Vec::new(),
+            body: parameters.body,
+            smtputf8: parameters.smtputf8,
+            ret: parameters.ret,
+            envid: parameters.envid,
+            require_tls: parameters.require_tls,
+        });
+        Ok(Reply::new(250, Enhanced(2, 1, 0), "Sender ok"))
+    }
+
+    fn rcpt(
+        &mut self,
+        desk: &impl Desk,
+        path: ForwardPath,
+        parameters: RcptParameters,
+    ) -> Result<Reply, Reply> {
+        let State::Mail(envelope) = &mut self.state else {
+            return Err(Reply::new(503, WRONG_ORDER, "MAIL comes before RCPT"));
+        };
+        if envelope.recipients.len() >= self.settings.recipients_max {
+            return Err(Reply::new(452, Enhanced(4, 5, 3), "Too many recipients; send them later"));
+        }
+        let address = match path {
+            ForwardPath::Address(address) => address,
+            ForwardPath::Postmaster(user) => desk.complete(user),
+        };
+        if !address.local.as_str().is_ascii() && !envelope.smtputf8 {
+            let text = "An address beyond ASCII needs SMTPUTF8";
+            return Err(Reply::new(553, Enhanced(5, 6, 7), text));
+        }
+        let recipient = Recipient { address, notify: parameters.notify, orcpt: parameters.orcpt };
+        desk.rcpt(&self.client, envelope, &recipient)?;
+        // Who is named twice gets one copy.
+        if envelope.recipients.iter().all(|known| known.address != recipient.address) {
+            envelope.recipients.push(recipient);
+        }
+        Ok(Reply::new(250, Enhanced(2, 1, 5), "Recipient ok"))
+    }
+
+    fn data(&mut self) -> Result<Reply, Reply> {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Mail(envelope) if !envelope.recipients.is_empty() => {
+                let envelope = Arc::new(envelope);
+                self.actions.push_back(Action::DataStarts(Arc::clone(&envelope)));
+                self.state = State::Data(Reading::new(envelope));
+                Ok(Reply::new(354, None, "End the message with a dot on a line by itself"))
+            }
+            State::Mail(envelope) => {
+                self.state = State::Mail(envelope);
+                Err(Reply::new(554, WRONG_ORDER, "No recipient was accepted"))
+            }
+            other => {
+                self.state = other;
+                Err(Reply::new(503, WRONG_ORDER, "MAIL and RCPT come before DATA"))
+            }
+        }
+    }
+}
