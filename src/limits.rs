@@ -15,6 +15,10 @@ pub const DOMAIN_BYTES_MAX: usize = 255;
 pub const RECIPIENTS_MAX: usize = 1000;
 /// The header section of a message.
 pub const HEADER_SECTION_BYTES_MAX: usize = 256 * 1024;
+/// The header section after we have completed it.
+pub const COMPOSED_HEAD_BYTES_MAX: usize = 2 * HEADER_SECTION_BYTES_MAX;
+/// A full name that becomes a display name.
+pub const DISPLAY_NAME_CHARS_MAX: usize = 200;
 /// A whole message, as offered in the SIZE extension (RFC 1870).
 pub const MESSAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// `Received:` fields before a message is taken to run in a circle (§6.3 asks for at least 100).
@@ -55,4 +59,5 @@ pub const TRANSCRIPT_LINES_MAX: usize = 4096;
 
 const _: () = assert!(COMMAND_LINE_BYTES_MAX >= 512 && REPLY_LINE_BYTES_MAX >= 512);
 const _: () = assert!(LOCAL_PART_BYTES_MAX >= 64 && DOMAIN_BYTES_MAX >= 255 && RECIPIENTS_MAX >= 100);
-const _: () = assert!(HEADER_SECTION_BYTES_MAX < MESSAGE_BYTES_MAX);
+const _: () = assert!(HEADER_SECTION_BYTES_MAX < COMPOSED_HEAD_BYTES_MAX);
+const _: () = assert!(COMPOSED_HEAD_BYTES_MAX < MESSAGE_BYTES_MAX);

@@ -3,7 +3,16 @@
 //! Sources: RFC 5321 (paths), RFC 5322 (header fields), RFC 3464 (delivery status), Figures 1B and 5.
 
 pub mod address;
+pub mod addresses;
+pub mod compose;
 pub mod envelope;
+pub mod headers;
+pub mod id;
+pub mod received;
+pub mod words;
 
 pub use address::{Address, AddressError, Domain, LocalPart, ReversePath};
+pub use compose::{ComposeError, Composed, Facts, compose, delivery_head, mailbox_line, pass};
 pub use envelope::{Body, Envelope, Notify, Recipient, Ret};
+pub use id::{QueueId, QueueIds, message_id};
+pub use received::{Protocol, Submitter, Trace};
