@@ -1,5 +1,6 @@
 //! SMTP sessions, server and client, as state machines without I/O: bytes and time in, actions out (RFC 5321).
 
+pub mod client;
 pub mod command;
 pub mod data;
 pub mod line;
