@@ -56,6 +56,14 @@ pub const CLIENT_FINAL_WAIT_S: u64 = 10 * 60;
 pub const CLIENT_QUIT_WAIT_S: u64 = 10;
 /// Lines of a transcript that wait to be taken; more are not recorded.
 pub const TRANSCRIPT_LINES_MAX: usize = 4096;
+/// Connections that wait to be accepted on one listener; the kernel may cut it to net.core.somaxconn.
+pub const LISTEN_BACKLOG_CONNECTIONS: i32 = 1024;
+/// Silence on a TCP connection before the kernel asks whether the peer still lives.
+pub const KEEPALIVE_IDLE_S: u64 = 120;
+/// Time between two such questions.
+pub const KEEPALIVE_INTERVAL_S: u64 = 30;
+/// Unanswered questions before the connection is broken.
+pub const KEEPALIVE_PROBES: u32 = 4;
 
 const _: () = assert!(COMMAND_LINE_BYTES_MAX >= 512 && REPLY_LINE_BYTES_MAX >= 512);
 const _: () = assert!(LOCAL_PART_BYTES_MAX >= 64 && DOMAIN_BYTES_MAX >= 255 && RECIPIENTS_MAX >= 100);
