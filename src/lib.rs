@@ -20,9 +20,10 @@
 //!      console/               keystrokes -> lines; one table of commands
 //! F3   os/                    every system call: clock, sockets, NIC, files, terminal, process
 //! F4   tasks/                 the event loop's tasks: async and thin
-//! F5   daemon  main           composition
+//! F5   cli  daemon  main      the command line; composition
 //! ```
 
+pub mod cli;
 pub mod config;
 pub mod console;
 pub mod dns;

@@ -64,6 +64,20 @@ pub const KEEPALIVE_IDLE_S: u64 = 120;
 pub const KEEPALIVE_INTERVAL_S: u64 = 30;
 /// Unanswered questions before the connection is broken.
 pub const KEEPALIVE_PROBES: u32 = 4;
+/// A whole configuration as text.
+pub const CONFIG_BYTES_MAX: usize = 1024 * 1024;
+/// One line of a configuration, without its end.
+pub const CONFIG_LINE_BYTES_MAX: usize = 1024;
+/// Virtual domains of one box.
+pub const DOMAINS_MAX: usize = 1000;
+/// Name servers that are tried in turn.
+pub const NAMESERVERS_MAX: usize = 3;
+/// The name of a NIC (Linux IFNAMSIZ without its final NUL).
+pub const NIC_NAME_BYTES_MAX: usize = 15;
+/// Outgoing connections of one domain.
+pub const CONNECTIONS_PER_DOMAIN_MAX: u16 = 1000;
+/// The longest duration that a statement takes: a hundred days.
+pub const DURATION_S_MAX: u64 = 100 * 86_400;
 
 const _: () = assert!(COMMAND_LINE_BYTES_MAX >= 512 && REPLY_LINE_BYTES_MAX >= 512);
 const _: () = assert!(LOCAL_PART_BYTES_MAX >= 64 && DOMAIN_BYTES_MAX >= 255 && RECIPIENTS_MAX >= 100);

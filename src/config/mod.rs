@@ -1,8 +1,21 @@
 //! The configuration: one grammar, one parser and one printer for the file and the console.
 //! A statement is a line; the order is free; what is printed parses back to the same model.
+//!
+//! The road of a text: `words` parts a line, `grammar` finds its form in the table of `forms`, `argument`
+//! reads each value, `text` builds the model, `check` refuses what contradicts itself. Errors are one line
+//! each: what is wrong, and what would be right.
 
+pub mod argument;
+mod check;
+pub mod forms;
+pub mod grammar;
 pub mod model;
+#[cfg(test)]
+mod tests;
+pub mod text;
+pub mod words;
 
 pub use model::{
     BoxConfig, Config, Destination, DomainConfig, HostPort, IpLen, IpNet, Port, RetryPlan, Route,
 };
+pub use text::{Problem, Statement, parse, parse_statement, print};

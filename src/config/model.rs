@@ -148,6 +148,25 @@ fn same_prefix(a: u128, b: u128, len: u8, width: u8) -> bool {
 }
 
 impl DomainConfig {
+    /// Outgoing connections at once, where nothing is said.
+    pub const CONNECTIONS_USUAL: u16 = 20;
+
+    /// A domain of which only the name is known.
+    pub fn new(name: Domain) -> Self {
+        DomainConfig {
+            name,
+            addresses: Vec::new(),
+            ehlo: None,
+            clients: Vec::new(),
+            mailboxes: Vec::new(),
+            aliases: Vec::new(),
+            forward: None,
+            routes: Vec::new(),
+            retry: RetryPlan::default(),
+            connections_max: Self::CONNECTIONS_USUAL,
+        }
+    }
+
     /// What the domain says of itself in EHLO and in its greeting.
     pub fn ehlo_name(&self) -> &Domain {
         self.ehlo.as_ref().unwrap_or(&self.name)

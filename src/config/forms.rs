@@ -1,0 +1,383 @@
+//! The table of statements: how each looks, what it is for, how it enters the model and how the model prints
+//! it. Parsing, printing, `set`, help and completion all read this table; to add a statement is to add a row.
+//! Danger: `key_words` decides which statements contradict and which `set` replaces.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::config::argument::{Argument, Connections, Nic};
+use crate::config::{BoxConfig, DomainConfig, HostPort, IpLen, IpNet, Port, RetryPlan, Route};
+use crate::mail::{Address, Domain, LocalPart};
+
+/// One row of the table.
+pub struct Form {
+    /// As `config::grammar` reads it. A domain's form begins with `domain NAME`.
+    pub form: &'static str,
+    /// One line for `help` and `?`.
+    pub help: &'static str,
+    /// A statement that parses.
+    pub example: &'static str,
+    pub key: Key,
+    pub scope: Scope,
+}
+
+/// What makes two statements speak of one thing, so that they contradict unless they are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// Their first words, this many.
+    Words(usize),
+    /// Their first words, this many, and the family of the address that follows.
+    Family(usize),
+}
+
+/// Which part of the model a statement speaks of. `read` takes the form's arguments one after another;
+/// `list` gives them for each statement that the model needs of this form, defaults left out.
+pub enum Scope {
+    Box { read: fn(&mut BoxConfig, &mut Taker) -> Result<(), String>, list: fn(&BoxConfig) -> Lines },
+    Domain { read: fn(&mut DomainConfig, &mut Taker) -> Result<(), String>, list: fn(&DomainConfig) -> Lines },
+}
+
+/// The arguments of statements of one form.
+pub type Lines = Vec<Vec<String>>;
+
+/// Hands out the arguments of one statement as values, and keeps their canonical words.
+pub struct Taker<'w> {
+    words: std::slice::Iter<'w, String>,
+    canonical: Vec<String>,
+}
+
+impl<'w> Taker<'w> {
+    /// `words` are those of the statement that are no fixed word of its form.
+    pub fn new(words: &'w [String]) -> Self {
+        Taker { words: words.iter(), canonical: Vec::with_capacity(words.len()) }
+    }
+
+    pub fn take<T: Argument>(&mut self) -> Result<T, String> {
+        let word = self.words.next().expect("a form takes as many arguments as it has places for");
+        let value = T::read(word)?;
+        self.canonical.push(value.write());
+        Ok(value)
+    }
+
+    pub fn into_canonical(self) -> Vec<String> {
+        self.canonical
+    }
+}
+
+fn each<T: Argument>(values: &[T]) -> Lines {
+    values.iter().map(|value| vec![value.write()]).collect()
+}
+
+fn maybe<T: Argument>(value: Option<&T>) -> Lines {
+    value.map(|value| vec![value.write()]).into_iter().collect()
+}
+
+/// `smtp|submission|submissions`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Service {
+    Smtp,
+    Submission,
+    Submissions,
+}
+
+impl Service {
+    const ALL: [Service; 3] = [Service::Smtp, Service::Submission, Service::Submissions];
+
+    fn port(self, machine: &BoxConfig) -> Port {
+        match self {
+            Service::Smtp => machine.smtp,
+            Service::Submission => machine.submission,
+            Service::Submissions => machine.submissions,
+        }
+    }
+
+    fn port_mut(self, machine: &mut BoxConfig) -> &mut Port {
+        match self {
+            Service::Smtp => &mut machine.smtp,
+            Service::Submission => &mut machine.submission,
+            Service::Submissions => &mut machine.submissions,
+        }
+    }
+}
+
+impl Argument for Service {
+    fn read(word: &str) -> Result<Self, String> {
+        let found = Service::ALL.into_iter().find(|service| service.write() == word);
+        found.ok_or_else(|| format!("`{word}` is no service; write smtp, submission or submissions"))
+    }
+
+    fn write(&self) -> String {
+        match self {
+            Service::Smtp => "smtp",
+            Service::Submission => "submission",
+            Service::Submissions => "submissions",
+        }
+        .to_owned()
+    }
+}
+
+fn ports_that_differ(machine: &BoxConfig) -> Lines {
+    let usual = BoxConfig::default();
+    let differs = |service: &Service| service.port(machine) != service.port(&usual);
+    Service::ALL
+        .into_iter()
+        .filter(differs)
+        .map(|service| vec![service.write(), service.port(machine).write()])
+        .collect()
+}
+
+/// The table, in the order in which a configuration is printed.
+pub static FORMS: &[Form] = &[
+    Form {
+        form: "box name HOST",
+        help: "the box's own name",
+        example: "box name abc.com",
+        key: Key::Words(2),
+        scope: Scope::Box {
+            read: |machine, args| {
+                machine.name = Some(args.take()?);
+                Ok(())
+            },
+            list: |machine| maybe(machine.name.as_ref()),
+        },
+    },
+    Form {
+        form: "box interface NIC|none",
+        help: "the NIC that carries the aliases; none: the addresses are there already",
+        example: "box interface eth0",
+        key: Key::Words(2),
+        scope: Scope::Box {
+            read: |machine, args| {
+                machine.interface = args.take::<Nic>()?.0;
+                Ok(())
+            },
+            list: |machine| maybe(machine.interface.clone().map(|nic| Nic(Some(nic))).as_ref()),
+        },
+    },
+    Form {
+        form: "box address IP[/LEN]",
+        help: "the box's own address, and the listener that all domains share",
+        example: "box address 192.0.2.1/24",
+        key: Key::Family(2),
+        scope: Scope::Box {
+            read: |machine, args| {
+                machine.addresses.push(args.take()?);
+                Ok(())
+            },
+            list: |machine| each::<IpLen>(&machine.addresses),
+        },
+    },
+    Form {
+        form: "box gateway IP",
+        help: "the router to everything outside",
+        example: "box gateway 192.0.2.254",
+        key: Key::Family(2),
+        scope: Scope::Box {
+            read: |machine, args| {
+                machine.gateways.push(args.take()?);
+                Ok(())
+            },
+            list: |machine| each::<IpAddr>(&machine.gateways),
+        },
+    },
+    Form {
+        form: "box nameserver IP[:PORT]",
+        help: "a DNS resolver; up to three, tried in turn",
+        example: "box nameserver 192.0.2.53",
+        key: Key::Words(3),
+        scope: Scope::Box {
+            read: |machine, args| {
+                machine.nameservers.push(args.take()?);
+                Ok(())
+            },
+            list: |machine| each::<SocketAddr>(&machine.nameservers),
+        },
+    },
+    Form {
+        form: "box host IP NAME",
+        help: "a static name, both ways, before DNS",
+        example: "box host 192.0.2.25 xyz.com",
+        key: Key::Words(4),
+        scope: Scope::Box {
+            read: |machine, args| {
+                machine.hosts.push((args.take()?, args.take()?));
+                Ok(())
+            },
+            list: |machine| machine.hosts.iter().map(|(ip, name)| vec![ip.write(), name.write()]).collect(),
+        },
+    },
+    Form {
+        form: "box port smtp|submission|submissions PORT|off",
+        help: "where it listens; the defaults are 25, 587 and 465",
+        example: "box port smtp 2525",
+        key: Key::Words(3),
+        scope: Scope::Box {
+            read: |machine, args| {
+                let service: Service = args.take()?;
+                *service.port_mut(machine) = args.take()?;
+                Ok(())
+            },
+            list: ports_that_differ,
+        },
+    },
+    Form {
+        form: "box postmaster ADDRESS",
+        help: "who gets the mail to postmaster of this box",
+        example: "box postmaster ann@abc.com",
+        key: Key::Words(2),
+        scope: Scope::Box {
+            read: |machine, args| {
+                machine.postmaster = Some(args.take()?);
+                Ok(())
+            },
+            list: |machine| maybe::<Address>(machine.postmaster.as_ref()),
+        },
+    },
+    Form {
+        form: "domain NAME address IP[/LEN]",
+        help: "the domain's own address: it listens there and speaks from there; one IPv4, one IPv6",
+        example: "domain bcd.com address 192.0.2.70/24",
+        key: Key::Family(3),
+        scope: Scope::Domain {
+            read: |domain, args| {
+                domain.addresses.push(args.take()?);
+                Ok(())
+            },
+            list: |domain| each::<IpLen>(&domain.addresses),
+        },
+    },
+    Form {
+        form: "domain NAME ehlo HOST",
+        help: "the name that the domain says in EHLO; the default is its own",
+        example: "domain bcd.com ehlo mail.bcd.com",
+        key: Key::Words(3),
+        scope: Scope::Domain {
+            read: |domain, args| {
+                domain.ehlo = Some(args.take()?);
+                Ok(())
+            },
+            list: |domain| maybe::<Domain>(domain.ehlo.as_ref()),
+        },
+    },
+    Form {
+        form: "domain NAME client IP[/LEN]",
+        help: "may submit as any user of the domain without a password",
+        example: "domain bcd.com client 198.51.100.0/24",
+        key: Key::Words(4),
+        scope: Scope::Domain {
+            read: |domain, args| {
+                domain.clients.push(args.take()?);
+                Ok(())
+            },
+            list: |domain| each::<IpNet>(&domain.clients),
+        },
+    },
+    Form {
+        form: "domain NAME mailbox LOCALPART",
+        help: "mail for this user is kept here, as a Maildir",
+        example: "domain bcd.com mailbox b2",
+        key: Key::Words(4),
+        scope: Scope::Domain {
+            read: |domain, args| {
+                domain.mailboxes.push(args.take()?);
+                Ok(())
+            },
+            list: |domain| each::<LocalPart>(&domain.mailboxes),
+        },
+    },
+    Form {
+        form: "domain NAME alias LOCALPART ADDRESS",
+        help: "mail for this user goes to that address instead; several make a list",
+        example: "domain bcd.com alias info b2@bcd.com",
+        key: Key::Words(5),
+        scope: Scope::Domain {
+            read: |domain, args| {
+                domain.aliases.push((args.take()?, args.take()?));
+                Ok(())
+            },
+            list: |domain| domain.aliases.iter().map(|(from, to)| vec![from.write(), to.write()]).collect(),
+        },
+    },
+    Form {
+        form: "domain NAME forward HOST[:PORT]",
+        help: "the inner host that takes all other mail of the domain, over SMTP",
+        example: "domain bcd.com forward 10.1.1.5:25",
+        key: Key::Words(3),
+        scope: Scope::Domain {
+            read: |domain, args| {
+                domain.forward = Some(args.take()?);
+                Ok(())
+            },
+            list: |domain| maybe::<HostPort>(domain.forward.as_ref()),
+        },
+    },
+    Form {
+        form: "domain NAME route default|DOMAIN mx|HOST[:PORT]",
+        help: "where the domain's mail for that destination goes; the default is mx",
+        example: "domain bcd.com route default smarthost.example.net:25",
+        key: Key::Words(4),
+        scope: Scope::Domain {
+            read: |domain, args| {
+                domain.routes.push((args.take()?, args.take()?));
+                Ok(())
+            },
+            list: |domain| routes_of(&domain.routes),
+        },
+    },
+    Form {
+        form: "domain NAME retry first DURATION max DURATION expire DURATION",
+        help: "when deferred mail is tried again, at most how rarely, and when it bounces; 5m, 4h, 5d",
+        example: "domain bcd.com retry first 1m max 2h expire 3d",
+        key: Key::Words(3),
+        scope: Scope::Domain {
+            read: |domain, args| {
+                domain.retry =
+                    RetryPlan { first: args.take()?, max: args.take()?, expire: args.take::<Duration>()? };
+                check_retry(&domain.retry)
+            },
+            list: |domain| match domain.retry == RetryPlan::default() {
+                true => Vec::new(),
+                false => vec![
+                    [domain.retry.first, domain.retry.max, domain.retry.expire].map(|d| d.write()).into(),
+                ],
+            },
+        },
+    },
+    Form {
+        form: "domain NAME limit connections N",
+        help: "how many connections the domain opens at once; 20",
+        example: "domain bcd.com limit connections 5",
+        key: Key::Words(4),
+        scope: Scope::Domain {
+            read: |domain, args| {
+                domain.connections_max = args.take::<Connections>()?.0;
+                Ok(())
+            },
+            list: |domain| match domain.connections_max == DomainConfig::CONNECTIONS_USUAL {
+                true => Vec::new(),
+                false => vec![vec![Connections(domain.connections_max).write()]],
+            },
+        },
+    },
+];
+
+fn routes_of(routes: &[(Option<Domain>, Route)]) -> Lines {
+    routes.iter().map(|(destination, route)| vec![destination.write(), route.write()]).collect()
+}
+
+fn check_retry(plan: &RetryPlan) -> Result<(), String> {
+    let first = plan.first.write();
+    if plan.first > plan.max {
+        return Err(format!(
+            "the first delay {first} is longer than the longest, {}; swap them",
+            plan.max.write()
+        ));
+    }
+    if plan.first > plan.expire {
+        return Err(format!(
+            "mail expires after {} before its first retry after {first}; make expire longer",
+            plan.expire.write()
+        ));
+    }
+    Ok(())
+}
