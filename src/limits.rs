@@ -19,6 +19,12 @@ pub const HEADER_SECTION_BYTES_MAX: usize = 256 * 1024;
 pub const COMPOSED_HEAD_BYTES_MAX: usize = 2 * HEADER_SECTION_BYTES_MAX;
 /// A full name that becomes a display name.
 pub const DISPLAY_NAME_CHARS_MAX: usize = 200;
+/// A foreign text (a host's reply) as it is quoted in a report.
+pub const DIAGNOSTIC_CHARS_MAX: usize = 800;
+/// Header fields that a report returns.
+pub const RETURNED_HEADER_BYTES_MAX: usize = 64 * 1024;
+/// A message that a report returns whole where that is asked for.
+pub const RETURNED_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// A whole message, as offered in the SIZE extension (RFC 1870).
 pub const MESSAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// `Received:` fields before a message is taken to run in a circle (§6.3 asks for at least 100).

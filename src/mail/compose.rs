@@ -9,7 +9,7 @@ use crate::mail::addresses::{holds_addresses, is_blind, places_to_complete};
 use crate::mail::headers::{End, Field, Section};
 use crate::mail::received::{Submitter, Trace, received_field};
 use crate::mail::words::phrase;
-use crate::mail::{Address, Domain, QueueId, ReversePath, message_id};
+use crate::mail::{Address, Domain, ReversePath, message_id};
 
 /// What the house knows of a message that a user of a virtual domain hands in.
 #[derive(Clone, Debug)]

@@ -54,7 +54,7 @@ fn digit_value(digit: u8) -> Option<u64> {
 }
 
 /// The last `width` base32 digits of `number`.
-fn base32(number: u64, width: usize) -> impl fmt::Display {
+pub(super) fn base32(number: u64, width: usize) -> impl fmt::Display {
     fmt::from_fn(move |f| {
         (0..width).rev().try_for_each(|place| {
             let value = number.checked_shr(place as u32 * 5).unwrap_or(0) & 31;

@@ -4,7 +4,9 @@
 
 pub mod address;
 pub mod addresses;
+pub mod bounce;
 pub mod compose;
+pub mod encoding;
 pub mod envelope;
 pub mod headers;
 pub mod id;

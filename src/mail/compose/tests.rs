@@ -1,4 +1,5 @@
 use super::*;
+use crate::mail::QueueId;
 use crate::mail::received::Protocol;
 use crate::time::WallTime;
 
