@@ -84,6 +84,12 @@ pub const NIC_NAME_BYTES_MAX: usize = 15;
 pub const CONNECTIONS_PER_DOMAIN_MAX: u16 = 1000;
 /// The longest duration that a statement takes: a hundred days.
 pub const DURATION_S_MAX: u64 = 100 * 86_400;
+/// Age at which a file in a Maildir's `tmp/` is taken for the leftover of a cut-off delivery.
+pub const MAILDIR_LEFTOVER_AGE_S: u64 = 36 * 3600;
+/// File names tried for one delivery.
+pub const MAILDIR_NAME_TRIES_MAX: u32 = 16;
+/// Bytes of a delivery gathered for one write.
+pub const MAILDIR_WRITE_BYTES: usize = 64 * 1024;
 
 const _: () = assert!(COMMAND_LINE_BYTES_MAX >= 512 && REPLY_LINE_BYTES_MAX >= 512);
 const _: () = assert!(LOCAL_PART_BYTES_MAX >= 64 && DOMAIN_BYTES_MAX >= 255 && RECIPIENTS_MAX >= 100);

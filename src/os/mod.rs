@@ -2,4 +2,7 @@
 //! plain values, blocking-free sockets and `io::Result`; nothing here waits for the network.
 
 pub mod clock;
+pub mod maildir;
+pub mod process;
 pub mod sockets;
+pub mod tty;

@@ -1,0 +1,106 @@
+//! The terminal of an interactive console: raw mode that is undone when its guard is dropped, the width of
+//! the window, and waiting for two ends at once. Sources: termios(3), poll(2).
+//! Danger: a terminal left raw is unusable for its owner, so nothing changes it but [`RawMode`].
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::termios::{
+    InputModes, LocalModes, OptionalActions, OutputModes, SpecialCodeIndex, Termios, isatty, tcgetattr,
+    tcgetwinsize, tcsetattr,
+};
+
+/// Columns of a terminal that does not tell its size, such as a serial line.
+const COLUMNS_DEFAULT: u16 = 80;
+
+/// Keys arrive one by one and unchanged, nothing is echoed; Ctrl-C is a byte like any other. Output still
+/// gets its carriage returns. Dropping the guard restores the terminal.
+pub struct RawMode<Fd: AsFd> {
+    terminal: Fd,
+    before: Termios,
+}
+
+impl<Fd: AsFd> RawMode<Fd> {
+    /// # Errors
+    /// `ENOTTY` when `terminal` is none.
+    pub fn enter(terminal: Fd) -> io::Result<Self> {
+        let before = tcgetattr(&terminal)?;
+        let mut raw = before.clone();
+        raw.input_modes -= InputModes::IGNBRK
+            | InputModes::BRKINT
+            | InputModes::PARMRK
+            | InputModes::ISTRIP
+            | InputModes::INLCR
+            | InputModes::IGNCR
+            | InputModes::ICRNL
+            | InputModes::IXON;
+        raw.output_modes |= OutputModes::OPOST | OutputModes::ONLCR;
+        raw.local_modes -= LocalModes::ECHO
+            | LocalModes::ECHONL
+            | LocalModes::ICANON
+            | LocalModes::ISIG
+            | LocalModes::IEXTEN;
+        raw.special_codes[SpecialCodeIndex::VMIN] = 1;
+        raw.special_codes[SpecialCodeIndex::VTIME] = 0;
+        tcsetattr(&terminal, OptionalActions::Now, &raw)?;
+        Ok(RawMode { terminal, before })
+    }
+}
+
+impl<Fd: AsFd> Drop for RawMode<Fd> {
+    fn drop(&mut self) {
+        // A terminal that has gone away has nothing to restore.
+        let _ = tcsetattr(&self.terminal, OptionalActions::Drain, &self.before);
+    }
+}
+
+pub fn is_terminal(fd: impl AsFd) -> bool {
+    isatty(fd)
+}
+
+/// Columns of the window; 80 where the terminal does not say.
+pub fn columns(terminal: impl AsFd) -> u16 {
+    tcgetwinsize(terminal).ok().map(|size| size.ws_col).filter(|&n| n > 0).unwrap_or(COLUMNS_DEFAULT)
+}
+
+/// Waits until one of `ends` can be read or has been closed, and says which.
+///
+/// # Errors
+/// Those of poll(2); an interruption by a signal is taken as nothing having happened and waited out.
+pub fn wait_readable<const N: usize>(ends: [BorrowedFd<'_>; N]) -> io::Result<[bool; N]> {
+    let mut polled = ends.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+    loop {
+        match poll(&mut polled, None) {
+            Ok(_) => return Ok(polled.map(|p| !p.revents().is_empty())),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn what_is_no_terminal_is_left_alone() {
+        let file = File::open("/dev/null").unwrap();
+        assert!(!is_terminal(&file));
+        assert_eq!(columns(&file), 80);
+        assert!(RawMode::enter(&file).is_err());
+    }
+
+    #[test]
+    fn the_end_that_has_bytes_is_named() {
+        let (mut a, near_a) = UnixStream::pair().unwrap();
+        let (b, near_b) = UnixStream::pair().unwrap();
+        a.write_all(b"x").unwrap();
+        assert_eq!(wait_readable([near_a.as_fd(), near_b.as_fd()]).unwrap(), [true, false]);
+        drop(b);
+        assert_eq!(wait_readable([near_b.as_fd()]).unwrap(), [true]);
+    }
+}
