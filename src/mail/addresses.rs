@@ -375,3 +375,6 @@ fn comment_len(bytes: &[u8]) -> Option<usize> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests;

@@ -243,3 +243,6 @@ fn is_name_byte(b: u8) -> bool {
 fn is_blank(b: &u8) -> bool {
     matches!(b, b' ' | b'\t')
 }
+
+#[cfg(test)]
+mod tests;

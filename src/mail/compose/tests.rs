@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::mail::QueueId;
 use crate::mail::received::Protocol;
@@ -202,4 +204,53 @@ fn the_lines_of_final_delivery() {
     assert_eq!(mailbox_line(&ReversePath::Null, now), "From MAILER-DAEMON Mon Nov 27 10:19:23 2000");
     let head = delivery_head(&ReversePath::Null, &scene.x1);
     assert_eq!(head, "Return-Path: <>\r\nDelivered-To: x1@xyz.com\r\n");
+}
+
+/// A message of likely and unlikely pieces, then a body.
+fn message_like() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        "(To|From|cc|Bcc|Date|Message-Id|Subject|X) ?: ?[b2@,;:<>() \"x.ö]{0,20}(\r\n [b2,]{1,5})?\r\n"
+            .prop_map(String::into_bytes),
+        Just(b"\r\n".to_vec()),
+        prop::collection::vec(any::<u8>(), 0..30),
+    ];
+    prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_handed_in_keeps_its_body_and_its_fields(start in message_like()) {
+        let scene = Scene::new();
+        let composed = compose(&start, &scene.facts()).unwrap().head;
+        let (old, new) = (Section::of(&start), Section::of(&composed));
+        prop_assert_eq!(new.end, End::EmptyLine);
+        prop_assert_eq!(&composed[new.body_start..], &start[old.body_start..]);
+        let untouched = |section: &Section<'_>| -> Vec<Vec<u8>> {
+            let kept = |f: &Field<'_>| f.is_named("Subject") || f.is_named("X");
+            section.fields().filter(kept).map(|field| field.raw.trim_ascii_end().to_vec()).collect()
+        };
+        prop_assert_eq!(untouched(&new), untouched(&old));
+        for name in ["Message-Id", "Date", "From"] {
+            prop_assert!(present(&new, name).is_some(), "{} is missing", name);
+        }
+        prop_assert!(composed.len() < start.len() * 9 + 1000);
+    }
+
+    #[test]
+    fn whatever_is_composed_is_complete(start in message_like()) {
+        let scene = Scene::new();
+        let once = compose(&start, &scene.facts()).unwrap().head;
+        let twice = compose(&once, &scene.facts()).unwrap().head;
+        prop_assert_eq!(twice, [TRACE.as_bytes(), &once].concat());
+    }
+
+    #[test]
+    fn whatever_passes_stays_as_it_is(start in message_like()) {
+        let scene = Scene::new();
+        let passed = pass(&start, &scene.facts().trace).unwrap().head;
+        prop_assert!(passed.starts_with(TRACE.as_bytes()));
+        let (old, new) = (Section::of(&start), Section::of(&passed));
+        prop_assert_eq!(&passed[new.body_start..], &start[old.body_start..]);
+        prop_assert!(new.as_bytes().ends_with(old.as_bytes()));
+    }
 }
