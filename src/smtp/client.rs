@@ -2,7 +2,11 @@
 //! A reply that is missing, malformed or not due ends the connection with the reason; recipients without a
 //! final reply are deferred then, never lost and never taken for delivered.
 
+#[cfg(test)]
+mod dialogue;
 mod extensions;
+#[cfg(test)]
+mod tests;
 mod transaction;
 mod transcript;
 
@@ -329,6 +333,9 @@ impl Session {
                 }
                 self.state = State::Ready;
                 self.events.push_back(Event::Ready);
+            }
+            _ if reply.is_intermediate() => {
+                self.break_off(format!("{} is no reply to {}", reply.code(), due.name()));
             }
             _ => {
                 self.events.push_back(Event::Refused(reply));

@@ -3,6 +3,8 @@
 //! A path that means one thing here and another at the next host is how relays are fooled.
 
 mod parameters;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 

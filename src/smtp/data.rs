@@ -175,3 +175,109 @@ impl Encoder {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The content, the fault, and what is behind the end, if it comes.
+    fn decode(wire: &[u8], size: usize) -> (Vec<u8>, Option<DataFault>, Option<Vec<u8>>) {
+        let (mut decoder, mut content) = (Decoder::default(), Vec::new());
+        let mut rest = wire;
+        while !rest.is_empty() {
+            let (mut piece, after) = rest.split_at(size.min(rest.len()));
+            if decoder.decode(&mut piece, &mut content) {
+                return (content, decoder.fault(), Some([piece, after].concat()));
+            }
+            assert!(piece.is_empty());
+            rest = after;
+        }
+        (content, decoder.fault(), None)
+    }
+
+    fn encode(content: &[u8], size: usize) -> Vec<u8> {
+        let (mut encoder, mut wire) = (Encoder::default(), Vec::new());
+        content.chunks(size).for_each(|piece| encoder.encode(piece, &mut wire));
+        encoder.finish(&mut wire);
+        wire
+    }
+
+    #[test]
+    fn dots_come_off_and_the_end_is_found() {
+        for (wire, content, rest) in [
+            (".\r\nQUIT", "", "QUIT"),
+            ("a\r\n.\r\n", "a\r\n", ""),
+            ("..\r\n...x\r\n.\r\n.", ".\r\n..x\r\n", "."),
+            ("a.\r\n.b\r\n.\r\n\r\n", "a.\r\nb\r\n", "\r\n"),
+            ("\r\n\r\n.\r\n", "\r\n\r\n", ""),
+        ] {
+            for size in [1, 2, 3, 1000] {
+                let expected = (content.as_bytes().to_vec(), None, Some(rest.as_bytes().to_vec()));
+                assert_eq!(decode(wire.as_bytes(), size), expected, "{wire:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_else_is_an_end() {
+        use DataFault::*;
+        for (wire, fault) in [
+            ("a\n.\n", BareLf),
+            ("a\n.\r\n", BareLf),
+            ("a\r\n.\n", BareLf),
+            ("a\r.\r", BareCr),
+            ("a\r.\r\n", BareCr),
+            ("a\r\n.\rx", BareCr),
+            ("a\r\n.\r\r\n", BareCr),
+            (".\n", BareLf),
+            ("a\r\n\0.\r\n", Nul),
+            ("a\r\n.\0\r\n", Nul),
+        ] {
+            for size in [1, 2, 3, 1000] {
+                let (_, told, end) = decode(wire.as_bytes(), size);
+                assert_eq!((told, end), (Some(fault), None), "{wire:?} by {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_bare_cr_or_lf_leaves_as_crlf() {
+        for (content, wire) in [
+            ("", ".\r\n"),
+            ("a", "a\r\n.\r\n"),
+            ("a\r", "a\r\n.\r\n"),
+            (".", "..\r\n.\r\n"),
+            ("a\n.\nb\n", "a\r\n..\r\nb\r\n.\r\n"),
+            ("a\r.\rb", "a\r\n..\r\nb\r\n.\r\n"),
+            ("a\r\r\n.", "a\r\n\r\n..\r\n.\r\n"),
+        ] {
+            for size in [1, 2, 1000] {
+                assert_eq!(encode(content.as_bytes(), size), wire.as_bytes(), "{content:?} by {size}");
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+
+        #[test]
+        fn what_is_encoded_is_decoded(
+            lines in proptest::collection::vec("[.a ]{0,5}", 0..20),
+            sizes in (1..9usize, 1..9usize),
+        ) {
+            let content: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+            let wire = encode(content.as_bytes(), sizes.0);
+            let expected = (content.into_bytes(), None, Some(Vec::new()));
+            prop_assert_eq!(decode(&wire, sizes.1), expected);
+        }
+
+        #[test]
+        fn whatever_is_encoded_is_one_clean_message(content: Vec<u8>, size in 1..9usize) {
+            let content: Vec<u8> = content.iter().map(|b| b"\r\n.a"[usize::from(b % 4)]).collect();
+            let (_, fault, end) = decode(&encode(&content, size), 3);
+            prop_assert_eq!((fault, end), (None, Some(Vec::new())));
+        }
+    }
+}

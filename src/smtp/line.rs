@@ -110,3 +110,44 @@ fn check<const MAX: usize>(whole: &[u8]) -> Result<&[u8], LineFault> {
         Some(_) => Err(LineFault::BareCr),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All lines of `input`, handed in by pieces of `size`.
+    fn split(input: &[u8], size: usize) -> Vec<Result<Vec<u8>, LineFault>> {
+        let mut buffer = LineBuffer::<16>::default();
+        let mut lines = Vec::new();
+        for mut piece in input.chunks(size) {
+            while let Some(line) = buffer.next(&mut piece) {
+                lines.push(line.map(<[u8]>::to_vec));
+            }
+            assert!(buffer.held.capacity() <= 64);
+        }
+        lines
+    }
+
+    #[test]
+    fn only_crlf_ends_a_line() {
+        use LineFault::*;
+        let fine = |line: &str| Ok(line.as_bytes().to_vec());
+        for (caption, input, expected) in [
+            ("lines", "a\r\n\r\nb c\r\nrest", vec![fine("a"), fine(""), fine("b c")]),
+            ("a bare LF", "a\nb\r\nc\r\n", vec![Err(BareLf), fine("c")]),
+            ("a bare LF first", "\n\r\nc\r\n", vec![Err(BareLf), fine("c")]),
+            ("a bare CR", "a\rb\r\nc\r\n", vec![Err(BareCr), fine("c")]),
+            ("two CRs", "a\r\r\nc\r\n", vec![Err(BareCr), fine("c")]),
+            ("a NUL", "a\0\r\nc\r\n", vec![Err(Nul), fine("c")]),
+            ("just the bound", "01234567890123\r\nc\r\n", vec![fine("01234567890123"), fine("c")]),
+            ("one over", "012345678901234\r\nc\r\n", vec![Err(TooLong), fine("c")]),
+            ("far over", &format!("{}\r\nc\r\n", "x".repeat(999)), vec![Err(TooLong), fine("c")]),
+            ("over, with an LF", "0123456789\n0123456789\r\nc\r\n", vec![Err(TooLong), fine("c")]),
+            ("an LF, then over", "0\n0123456789012345\r\nc\r\n", vec![Err(TooLong), fine("c")]),
+        ] {
+            for size in [1, 2, 3, 5, 1000] {
+                assert_eq!(split(input.as_bytes(), size), expected, "{caption}, pieces of {size}");
+            }
+        }
+    }
+}

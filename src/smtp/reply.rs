@@ -250,3 +250,63 @@ fn without(text: &str, enhanced: Option<Enhanced>) -> &str {
         _ => text,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wire(reply: &Reply) -> String {
+        let mut out = Vec::new();
+        reply.write_to(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    /// The one reply that `text` is.
+    fn read(mut text: &[u8]) -> Result<Option<Reply>, ReplyFault> {
+        let mut reader = ReplyReader::default();
+        let reply = reader.next(&mut text)?;
+        assert!(text.is_empty() && (reply.is_none() || reader.is_empty()));
+        Ok(reply)
+    }
+
+    #[test]
+    fn replies_are_written_line_by_line() {
+        let reply = Reply::new(550, Enhanced(5, 1, 1), "no\nsuch\nuser");
+        assert_eq!(wire(&reply), "550-5.1.1 no\r\n550-5.1.1 such\r\n550 5.1.1 user\r\n");
+        assert_eq!(reply.to_string(), "550 5.1.1 no such user");
+        assert_eq!(wire(&Reply::new(220, None, "")), "220 \r\n");
+        assert_eq!(wire(&Reply::new(250, None, "a\r\u{85}é\0")), "250 a????\r\n");
+        assert_eq!(wire(&Reply::new(250, None, "x".repeat(9999))).len(), OWN_REPLY_LINE_BYTES_MAX + 2);
+    }
+
+    #[test]
+    fn replies_are_read() {
+        for (text, code, enhanced, lines) in [
+            ("250\r\n", 250, None, vec![""]),
+            ("250 \r\n", 250, None, vec![""]),
+            ("250 2.1.0 ok\r\n", 250, Some(Enhanced(2, 1, 0)), vec!["ok"]),
+            ("550-5.1.1 no\r\n550 5.1.1 user\r\n", 550, Some(Enhanced(5, 1, 1)), vec!["no", "user"]),
+            ("550-5.1.1 no\r\n550 user\r\n", 550, Some(Enhanced(5, 1, 1)), vec!["no", "user"]),
+            ("550 4.1.1 x\r\n", 550, None, vec!["4.1.1 x"]),
+            ("550 5.1.1000 x\r\n", 550, None, vec!["5.1.1000 x"]),
+            ("550 5.1 x\r\n", 550, None, vec!["5.1 x"]),
+            ("451 4.7.30\r\n", 451, Some(Enhanced(4, 7, 30)), vec![""]),
+        ] {
+            let reply = read(text.as_bytes()).unwrap().unwrap();
+            assert_eq!((reply.code(), reply.enhanced()), (code, enhanced), "{text:?}");
+            assert_eq!(reply.lines().collect::<Vec<_>>(), lines, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_reply_has_a_class() {
+        let class = |code| {
+            let reply = Reply::new(code, None, "");
+            [reply.is_success(), reply.is_intermediate(), reply.is_transient(), reply.is_permanent()]
+        };
+        assert_eq!(class(250), [true, false, false, false]);
+        assert_eq!(class(354), [false, true, false, false]);
+        assert_eq!(class(421), [false, false, true, false]);
+        assert_eq!(class(599), [false, false, false, true]);
+    }
+}

@@ -3,6 +3,10 @@
 //! [`Desk`] has not let in; a message counts only once the driver has given its answer.
 
 mod commands;
+#[cfg(test)]
+mod dialogue;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;

@@ -52,10 +52,12 @@ impl Transaction {
 
     /// The outcome when `reply` decides for all that were not refused before.
     pub(super) fn outcome(self, reply: Reply) -> Outcome {
-        let deciding = self.mail_refusal.unwrap_or(reply);
-        let decide = || if deciding.is_success() { Ok(deciding.clone()) } else { Err(deciding.clone()) };
+        if let Some(refusal) = self.mail_refusal {
+            return Outcome { recipients: vec![Err(refusal.clone()); self.refusals.len()], reply: refusal };
+        }
+        let decide = || if reply.is_success() { Ok(reply.clone()) } else { Err(reply.clone()) };
         let recipients = self.refusals.into_iter().map(|refusal| refusal.map_or_else(decide, Err)).collect();
-        Outcome { recipients, reply: deciding }
+        Outcome { recipients, reply }
     }
 
     fn rcpt_line(&self, index: usize, offered: &Extensions) -> String {
@@ -174,8 +176,11 @@ impl Session {
 
     /// The transaction is over, the connection ready for the next one.
     pub(super) fn finish(&mut self, reply: Reply) {
-        if let State::Transaction(transaction) = std::mem::replace(&mut self.state, State::Ready) {
-            self.events.push_back(Event::Finished(transaction.outcome(reply)));
+        match std::mem::replace(&mut self.state, State::Ready) {
+            State::Transaction(transaction) => {
+                self.events.push_back(Event::Finished(transaction.outcome(reply)));
+            }
+            other => self.state = other,
         }
     }
 }
