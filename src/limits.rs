@@ -90,8 +90,22 @@ pub const MAILDIR_LEFTOVER_AGE_S: u64 = 36 * 3600;
 pub const MAILDIR_NAME_TRIES_MAX: u32 = 16;
 /// Bytes of a delivery gathered for one write.
 pub const MAILDIR_WRITE_BYTES: usize = 64 * 1024;
+/// Lines of the log that are kept in memory.
+pub const LOG_RING_LINES_MAX: usize = 1000;
+/// Words of one command on the control socket.
+pub const CONTROL_WORDS_MAX: usize = 64;
+/// One word, or one line, on the control socket.
+pub const CONTROL_TEXT_BYTES_MAX: usize = 1024;
+/// One frame on the control socket; the largest is a submission with all its recipients.
+pub const CONTROL_FRAME_BYTES_MAX: usize = 512 * 1024;
+/// What one frame carries of a message, of keystrokes or of output.
+pub const CONTROL_PIECE_BYTES_MAX: usize = 64 * 1024;
 
 const _: () = assert!(COMMAND_LINE_BYTES_MAX >= 512 && REPLY_LINE_BYTES_MAX >= 512);
 const _: () = assert!(LOCAL_PART_BYTES_MAX >= 64 && DOMAIN_BYTES_MAX >= 255 && RECIPIENTS_MAX >= 100);
 const _: () = assert!(HEADER_SECTION_BYTES_MAX < COMPOSED_HEAD_BYTES_MAX);
 const _: () = assert!(COMPOSED_HEAD_BYTES_MAX < MESSAGE_BYTES_MAX);
+const _: () =
+    assert!(CONTROL_FRAME_BYTES_MAX > RECIPIENTS_MAX * (LOCAL_PART_BYTES_MAX + DOMAIN_BYTES_MAX + 4));
+const _: () = assert!(CONTROL_FRAME_BYTES_MAX > CONTROL_WORDS_MAX * (CONTROL_TEXT_BYTES_MAX + 2));
+const _: () = assert!(CONTROL_FRAME_BYTES_MAX > CONTROL_PIECE_BYTES_MAX);

@@ -301,7 +301,7 @@ pub static FORMS: &[Form] = &[
     Form {
         form: "domain NAME forward HOST[:PORT]",
         help: "the inner host that takes all other mail of the domain, over SMTP",
-        example: "domain bcd.com forward 10.1.1.5:25",
+        example: "domain bcd.com forward 10.1.1.5",
         key: Key::Words(3),
         scope: Scope::Domain {
             read: |domain, args| {
@@ -314,7 +314,7 @@ pub static FORMS: &[Form] = &[
     Form {
         form: "domain NAME route default|DOMAIN mx|HOST[:PORT]",
         help: "where the domain's mail for that destination goes; the default is mx",
-        example: "domain bcd.com route default smarthost.example.net:25",
+        example: "domain bcd.com route default smarthost.example.net",
         key: Key::Words(4),
         scope: Scope::Domain {
             read: |domain, args| {

@@ -1,0 +1,333 @@
+//! The table of console commands: how each is written, what it is for, and the [`Command`] it makes. Parsing,
+//! `help`, TAB and `?` all read it; words may be shortened to what tells them apart. Danger: a shortened word
+//! must never choose a command that the user did not mean, so anything doubtful is refused.
+
+use crate::config::argument::Argument;
+use crate::config::grammar::{self, Spelling, shown};
+use crate::config::words;
+use crate::limits::LOG_RING_LINES_MAX;
+use crate::mail::{Address, Domain, LocalPart, QueueId};
+
+/// One row of the table.
+pub struct Row {
+    /// As `config::grammar` reads it.
+    pub form: &'static str,
+    /// One line for `help` and `?`.
+    pub help: &'static str,
+    /// A line that parses.
+    pub example: &'static str,
+    make: fn(&[String]) -> Result<Command, String>,
+}
+
+/// A command, with its arguments read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// `help WORDS`: what begins with these words.
+    Help(Vec<String>),
+    ShowStatus,
+    ShowDomains,
+    ShowQueue(Option<Domain>),
+    ShowMessage(QueueId),
+    /// The newest lines of the ring, this many.
+    ShowLog(usize),
+    ShowMemory,
+    ShowConfig,
+    Queue(QueueAction, QueueTarget),
+    /// The text follows, line by line, until a line with a dot.
+    Send {
+        from: Address,
+        to: Vec<Address>,
+        subject: Option<String>,
+    },
+}
+
+/// What `queue` does to mail that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueueAction {
+    Retry,
+    Delete,
+    Hold,
+    Release,
+}
+
+/// Which mail `queue` means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueueTarget {
+    Message(QueueId),
+    Domain(Domain),
+    All,
+}
+
+/// A command as it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    pub command: Command,
+    /// `--json`: the answer is JSON.
+    pub json: bool,
+}
+
+/// The table, in the order of `help`.
+pub static COMMANDS: &[Row] = &[
+    Row {
+        form: "help [WORDS...]",
+        help: "the commands, or what begins with these words",
+        example: "help show",
+        make: |words| Ok(Command::Help(words[1..].to_vec())),
+    },
+    Row {
+        form: "show status",
+        help: "the box in one screen: name, uptime, domains, queue, alarms",
+        example: "show status",
+        make: |_| Ok(Command::ShowStatus),
+    },
+    Row {
+        form: "show domains",
+        help: "each domain's address, EHLO name, queue and last reply",
+        example: "show domains",
+        make: |_| Ok(Command::ShowDomains),
+    },
+    Row {
+        form: "show queue [DOMAIN]",
+        help: "the mail that waits, and why",
+        example: "show queue bcd.com",
+        make: |words| words.get(2).map(|name| Domain::read(name)).transpose().map(Command::ShowQueue),
+    },
+    Row {
+        form: "show message ID",
+        help: "one message: envelope, recipients, last reply, next attempt",
+        example: "show message 0000000001",
+        make: |words| queue_id(&words[2]).map(Command::ShowMessage),
+    },
+    Row {
+        form: "show log [N]",
+        help: "the newest lines of the log",
+        example: "show log 50",
+        make: |words| words.get(2).map_or(Ok(LOG_LINES_USUAL), |n| lines(n)).map(Command::ShowLog),
+    },
+    Row {
+        form: "show memory",
+        help: "every bound, what is in use, and the sum",
+        example: "show memory",
+        make: |_| Ok(Command::ShowMemory),
+    },
+    Row {
+        form: "show config",
+        help: "the configuration that runs, as text",
+        example: "show config",
+        make: |_| Ok(Command::ShowConfig),
+    },
+    Row {
+        form: "queue retry ID|DOMAIN|all",
+        help: "try this mail now",
+        example: "queue retry bcd.com",
+        make: |words| target(&words[2]).map(|target| Command::Queue(QueueAction::Retry, target)),
+    },
+    Row {
+        form: "queue delete ID|DOMAIN|all",
+        help: "drop this mail without a bounce",
+        example: "queue delete 0000000001",
+        make: |words| target(&words[2]).map(|target| Command::Queue(QueueAction::Delete, target)),
+    },
+    Row {
+        form: "queue hold ID|DOMAIN|all",
+        help: "keep this mail back until it is released",
+        example: "queue hold all",
+        make: |words| target(&words[2]).map(|target| Command::Queue(QueueAction::Hold, target)),
+    },
+    Row {
+        form: "queue release ID|DOMAIN|all",
+        help: "let held mail go",
+        example: "queue release all",
+        make: |words| target(&words[2]).map(|target| Command::Queue(QueueAction::Release, target)),
+    },
+    Row {
+        form: "send FROM TO [SUBJECT...]",
+        help: "send a message; its text runs until a line with a dot",
+        example: "send b1@bcd.com x1@xyz.com,b2 Test Message 2",
+        make: send,
+    },
+];
+
+/// What `show log` shows when no number is given.
+const LOG_LINES_USUAL: usize = 20;
+const _: () = assert!(LOG_LINES_USUAL <= LOG_RING_LINES_MAX);
+
+/// The arguments of commands, with what `?` says of each.
+pub const ARGUMENTS: &[(&str, &str)] = &[
+    ("WORDS", "the first words of a command or statement"),
+    ("DOMAIN", "a virtual domain, as in bcd.com"),
+    ("ID", "a message, by its ten digits in show queue"),
+    ("N", "a number of lines"),
+    ("FROM", "the sender, as in b1@bcd.com"),
+    ("TO", "the recipients, with commas and no blanks: x1@xyz.com,b2"),
+    ("SUBJECT", "the subject, to the end of the line"),
+];
+
+/// The forms of the table, for `config::grammar`.
+pub fn forms() -> Vec<&'static str> {
+    COMMANDS.iter().map(|row| row.form).collect()
+}
+
+/// Parses a line of the console; `None` when it is empty.
+pub fn parse_line(line: &str) -> Result<Option<Asked>, String> {
+    let words = words::split(line)?;
+    if words.is_empty() { Ok(None) } else { parse(&words).map(Some) }
+}
+
+/// Parses words as a shell gives them. One single word may be a whole line.
+pub fn parse(words: &[&str]) -> Result<Asked, String> {
+    if let [line] = words
+        && line.contains(words::is_blank)
+    {
+        return parse(&words::split(line)?);
+    }
+    let json = words.contains(&"--json");
+    let words: Vec<&str> = words.iter().copied().filter(|word| *word != "--json").collect();
+    if let Some(option) = words.first().filter(|word| word.starts_with("--")) {
+        return Err(format!("`{}` is no option; the only one is --json", shown(option)));
+    }
+    let found = grammar::find(&forms(), &words, Spelling::Prefixes)?;
+    let command = (COMMANDS[found.form].make)(&found.words)?;
+    Ok(Asked { command, json })
+}
+
+fn queue_id(word: &str) -> Result<QueueId, String> {
+    QueueId::parse(word)
+        .ok_or_else(|| format!("`{}` is no message; write its ten digits from show queue", shown(word)))
+}
+
+/// An id before a domain: a name of ten letters without a dot is no mail domain of a box.
+fn target(word: &str) -> Result<QueueTarget, String> {
+    if word == "all" {
+        return Ok(QueueTarget::All);
+    }
+    if let Some(id) = QueueId::parse(word) {
+        return Ok(QueueTarget::Message(id));
+    }
+    let domain = Domain::host_name(word).map(QueueTarget::Domain);
+    domain
+        .map_err(|_| format!("`{}` is no mail; write a message's ten digits, a domain, or all", shown(word)))
+}
+
+fn lines(word: &str) -> Result<usize, String> {
+    match word.parse::<usize>() {
+        Ok(n) if (1..=LOG_RING_LINES_MAX).contains(&n) => Ok(n),
+        _ => {
+            Err(format!("`{}` is no number of lines; write one from 1 to {LOG_RING_LINES_MAX}", shown(word)))
+        }
+    }
+}
+
+fn send(words: &[String]) -> Result<Command, String> {
+    let from = Address::read(&words[1])?;
+    let to = words[2].split(',').filter(|one| !one.is_empty()).map(|one| recipient(one, &from.domain));
+    let to: Vec<Address> = to.collect::<Result<_, _>>()?;
+    if to.is_empty() {
+        return Err(format!("`{}` names no recipient; write it as in x1@xyz.com", shown(&words[2])));
+    }
+    let subject = (words.len() > 3).then(|| words[3..].join(" "));
+    let subject =
+        subject.map(|s| s.strip_prefix('"').and_then(|s| s.strip_suffix('"')).unwrap_or(&s).to_owned());
+    Ok(Command::Send { from, to, subject })
+}
+
+/// A recipient without a domain is a user of the sender's.
+fn recipient(word: &str, home: &Domain) -> Result<Address, String> {
+    if word.contains('@') {
+        return Address::read(word);
+    }
+    Ok(Address::new(LocalPart::read(word)?, home.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(line: &str) -> Result<Command, String> {
+        parse_line(line).map(|asked| asked.expect("the line is not empty").command)
+    }
+
+    #[test]
+    fn every_command_parses_from_its_own_form() {
+        for row in COMMANDS {
+            let words: Vec<String> =
+                words::split(row.example).unwrap().iter().map(|w| (*w).to_owned()).collect();
+            let made = (row.make)(&words).unwrap_or_else(|why| panic!("{}: {why}", row.form));
+            assert_eq!(command(row.example), Ok(made), "{}", row.form);
+            assert!(!row.help.is_empty() && !row.help.ends_with('.'), "{}", row.form);
+            for argument in grammar::places(row.form).flat_map(|p| p.arguments().collect::<Vec<_>>()) {
+                assert!(ARGUMENTS.iter().any(|(name, _)| *name == argument), "{argument} is explained");
+            }
+        }
+    }
+
+    #[test]
+    fn shortened_words_are_understood_when_one_command_is_meant() {
+        for (line, full) in [
+            ("sh st", "show status"),
+            ("sh d", "show domains"),
+            ("h", "help"),
+            ("q ret all", "queue retry all"),
+            ("sh m 0000000001", ""),
+            ("s status", ""),
+        ] {
+            match full {
+                "" => assert!(command(line).unwrap_err().ends_with("write more of it"), "{line}"),
+                full => assert_eq!(command(line), command(full), "{line}"),
+            }
+        }
+    }
+
+    #[test]
+    fn json_may_be_asked_for_anywhere() {
+        for line in ["--json show queue bcd.com", "show --json queue bcd.com", "show queue bcd.com --json"] {
+            let asked = parse_line(line).unwrap().unwrap();
+            assert!(asked.json, "{line}");
+            assert_eq!(asked.command, Command::ShowQueue(Some(Domain::parse("bcd.com").unwrap())), "{line}");
+        }
+        assert_eq!(parse_line(" # nothing"), Ok(None));
+        assert_eq!(parse(&["show status"]).unwrap(), Asked { command: Command::ShowStatus, json: false });
+    }
+
+    #[test]
+    fn recipients_without_a_domain_are_users_of_the_senders() {
+        let address = |text| Address::parse(text).unwrap();
+        for line in [
+            "send b1@bcd.com x1@xyz.com,b2 Test Message 2",
+            "send b1@bcd.com x1@xyz.com,b2 \"Test Message 2\"",
+        ] {
+            let wanted = Command::Send {
+                from: address("b1@bcd.com"),
+                to: vec![address("x1@xyz.com"), address("b2@bcd.com")],
+                subject: Some("Test Message 2".to_owned()),
+            };
+            assert_eq!(command(line).unwrap(), wanted);
+        }
+    }
+
+    #[test]
+    fn wrong_commands_are_told_what_would_be_right() {
+        for (line, what) in [
+            ("shwo status", "`shwo` is unknown; did you mean `show`?"),
+            (
+                "show",
+                "`show` is not complete; it goes on with status, domains, queue, message, log, memory or config",
+            ),
+            ("show me", "`me` may be message or memory; write more of it"),
+            (
+                "show queue bcd_com",
+                "`bcd_com` is no host name; write letters, digits and inner hyphens parted by dots, as in mail.example.com",
+            ),
+            ("show message 12", "`12` is no message; write its ten digits from show queue"),
+            ("show log 0", "`0` is no number of lines; write one from 1 to 1000"),
+            ("queue burn all", "`burn` is unknown after `queue`; write retry, delete, hold or release"),
+            ("queue retry", "`queue retry` is not complete; the form is `queue retry ID|DOMAIN|all`"),
+            ("queue retry a_b", "`a_b` is no mail; write a message's ten digits, a domain, or all"),
+            ("send b1 x1@xyz.com", "`b1` is no address; the address has no @; write it as in b1@bcd.com"),
+            ("send b1@bcd.com ,", "`,` names no recipient; write it as in x1@xyz.com"),
+            ("--text show queue", "`--text` is no option; the only one is --json"),
+        ] {
+            assert_eq!(command(line).unwrap_err(), what, "{line}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! `help`, TAB and `?`: what may be written where, read from the tables of commands and statements.
+//! What it offers is what the parser takes; nothing is listed by hand.
+
+use crate::config::forms::FORMS;
+use crate::config::grammar::{self, Place, Spelling};
+use crate::config::words::is_blank;
+use crate::console::commands::{self, ARGUMENTS, COMMANDS};
+use crate::console::report::HelpLine;
+
+/// `help WORDS`: the commands and statements that begin with these words; without words the commands.
+/// An error when there are none.
+pub fn help(words: &[String]) -> Result<Vec<HelpLine>, String> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let commands = COMMANDS.iter().map(|row| (row.form, row.help));
+    let statements = FORMS.iter().map(|row| (row.form, row.help));
+    let all: Vec<(&str, &str)> = match words[..] {
+        [] => commands.collect(),
+        ["config"] => statements.collect(),
+        _ => commands.chain(statements).filter(|(form, _)| begins_with(form, &words)).collect(),
+    };
+    if all.is_empty() {
+        return Err(format!(
+            "nothing begins with `{}`; `help` lists everything",
+            grammar::shown(&words.join(" "))
+        ));
+    }
+    let mut lines: Vec<HelpLine> = all
+        .iter()
+        .map(|(form, help)| HelpLine { form: (*form).to_owned(), help: (*help).to_owned() })
+        .collect();
+    if words.is_empty() {
+        let form = "help config".to_owned();
+        lines.push(HelpLine { form, help: "the statements of the configuration".to_owned() });
+    }
+    Ok(lines)
+}
+
+fn begins_with(form: &str, words: &[&str]) -> bool {
+    let places: Vec<Place> = grammar::places(form).collect();
+    let fits = |(word, place): (&&str, &Place)| {
+        let literal = place.literals().any(|literal| literal.starts_with(word));
+        literal || place.arguments().next().is_some()
+    };
+    words.len() <= places.len() && words.iter().zip(&places).all(fits)
+}
+
+/// What TAB may put in place of the last word of a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// Where in the line that word begins, in bytes.
+    pub start: usize,
+    /// Whole words, in table order.
+    pub words: Vec<String>,
+}
+
+/// The words that fit the end of `line`. `names` gives the words that an argument may be now: domains for
+/// `DOMAIN`, messages for `ID`.
+pub fn complete(line: &str, names: impl Fn(&str) -> Vec<String>) -> Completion {
+    let start = line.rfind(is_blank).map_or(0, |at| at + 1);
+    let (before, last) = (line[..start].split_ascii_whitespace().collect::<Vec<_>>(), &line[start..]);
+    let mut words: Vec<String> = Vec::new();
+    for (_, place) in grammar::next_words(&commands::forms(), &before, Spelling::Prefixes) {
+        words.extend(place.literals().map(str::to_owned));
+        words.extend(place.arguments().flat_map(&names));
+    }
+    words.retain(|word| word.starts_with(last));
+    let mut seen = std::collections::HashSet::new();
+    words.retain(|word| seen.insert(word.clone()));
+    Completion { start, words }
+}
+
+/// What `?` at the end of `line` shows: each word or argument that may stand there.
+pub fn explain(line: &str) -> Vec<HelpLine> {
+    let start = line.rfind(is_blank).map_or(0, |at| at + 1);
+    let before: Vec<&str> = line[..start].split_ascii_whitespace().collect();
+    let last = &line[start..];
+    let mut lines: Vec<HelpLine> = Vec::new();
+    for (form, place) in grammar::next_words(&commands::forms(), &before, Spelling::Prefixes) {
+        let row = &COMMANDS[form];
+        let literals = place.literals().filter(|word| word.starts_with(last)).map(|word| (word, row.help));
+        let arguments = place.arguments().map(|name| {
+            let known = ARGUMENTS.iter().find(|(argument, _)| *argument == name);
+            (name, known.map_or(row.help, |(_, help)| help))
+        });
+        for (word, help) in literals.chain(arguments) {
+            match lines.iter_mut().find(|line| line.form == word) {
+                Some(line) if line.help != help => line.help = format!("{word} ..."),
+                Some(_) => {}
+                None => lines.push(HelpLine { form: word.to_owned(), help: help.to_owned() }),
+            }
+        }
+        if fits_already(row.form, before.len())
+            && last.is_empty()
+            && !lines.iter().any(|l| l.form == "<enter>")
+        {
+            lines.push(HelpLine { form: "<enter>".to_owned(), help: row.help.to_owned() });
+        }
+    }
+    lines
+}
+
+fn fits_already(form: &str, words: usize) -> bool {
+    grammar::places(form).filter(|place| !place.optional).count() <= words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn completed(line: &str) -> Vec<String> {
+        let names = |argument: &str| match argument {
+            "DOMAIN" => vec!["abc.com".to_owned(), "bcd.com".to_owned()],
+            _ => Vec::new(),
+        };
+        complete(line, names).words
+    }
+
+    #[test]
+    fn tab_offers_what_the_parser_takes() {
+        for (line, words) in [
+            ("", &["help", "show", "queue", "send"][..]),
+            ("s", &["show", "send"]),
+            ("sh m", &["message", "memory"]),
+            ("queue hold ", &["all", "abc.com", "bcd.com"]),
+            ("show queue b", &["bcd.com"]),
+            ("show status ", &[]),
+            ("nothing ", &[]),
+        ] {
+            assert_eq!(completed(line), words, "{line:?}");
+        }
+        assert_eq!(complete("show qu", |_| Vec::new()).start, 5);
+    }
+
+    #[test]
+    fn a_question_mark_explains_each_place() {
+        let explained = |line: &str| -> Vec<String> {
+            explain(line).into_iter().map(|l| format!("{}: {}", l.form, l.help)).collect()
+        };
+        assert_eq!(
+            explained("sh m"),
+            [
+                "message: one message: envelope, recipients, last reply, next attempt",
+                "memory: every bound, what is in use, and the sum",
+            ]
+        );
+        assert_eq!(
+            explained("show queue "),
+            ["DOMAIN: a virtual domain, as in bcd.com", "<enter>: the mail that waits, and why",]
+        );
+        assert_eq!(explained("q"), ["queue: queue ..."]);
+    }
+
+    #[test]
+    fn help_lists_what_begins_so() {
+        let forms = |words: &[&str]| -> Vec<String> {
+            let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
+            help(&words).unwrap().into_iter().map(|line| line.form).collect()
+        };
+        assert_eq!(forms(&[]).len(), COMMANDS.len() + 1);
+        assert_eq!(forms(&["config"]).len(), FORMS.len());
+        assert_eq!(forms(&["q", "ret"]), ["queue retry ID|DOMAIN|all"]);
+        assert_eq!(forms(&["box", "port"]), ["box port smtp|submission|submissions PORT|off"]);
+        assert!(help(&["xyz".to_owned()]).is_err());
+    }
+}
