@@ -109,3 +109,44 @@ const _: () =
     assert!(CONTROL_FRAME_BYTES_MAX > RECIPIENTS_MAX * (LOCAL_PART_BYTES_MAX + DOMAIN_BYTES_MAX + 4));
 const _: () = assert!(CONTROL_FRAME_BYTES_MAX > CONTROL_WORDS_MAX * (CONTROL_TEXT_BYTES_MAX + 2));
 const _: () = assert!(CONTROL_FRAME_BYTES_MAX > CONTROL_PIECE_BYTES_MAX);
+const _: () = assert!(HEADER_SECTION_BYTES_MAX < MESSAGE_BYTES_MAX);
+
+/// What a DNS server may send in one datagram: fits every path without fragments (RFC 6891 §6.2.5).
+pub const DNS_UDP_PAYLOAD_BYTES: u16 = 1232;
+/// The buffer for a datagram; a server that disregards the payload size still finds room.
+pub const DNS_DATAGRAM_BYTES_MAX: usize = 4096;
+/// How long one nameserver has to answer one question.
+pub const DNS_TRY_S: u64 = 3;
+/// How often each nameserver is asked before a lookup fails.
+pub const DNS_ROUNDS: usize = 2;
+/// A whole lookup, with all its tries and aliases.
+pub const DNS_LOOKUP_S_MAX: u64 = 20;
+/// CNAME records followed in one lookup.
+pub const DNS_ALIASES_MAX: usize = 8;
+/// Records of a section that are looked at; what follows them is not read.
+pub const DNS_RECORDS_READ_MAX: usize = 512;
+/// Records of the wanted type that are kept of one answer.
+pub const DNS_RECORDS_MAX: usize = 128;
+/// The longest that an answer is believed.
+pub const DNS_TTL_S_MAX: u64 = 3600;
+/// The longest that an absence is believed (RFC 2308 §5).
+pub const DNS_NEGATIVE_TTL_S_MAX: u64 = 900;
+/// How long a failed lookup is not tried again (RFC 2308 §7 allows five minutes).
+pub const DNS_FAILURE_TTL_S: u64 = 10;
+/// Answers in the cache.
+pub const DNS_CACHE_ENTRIES_MAX: usize = 1024;
+/// The cache, with its tables.
+pub const DNS_CACHE_BYTES_MAX: usize = 512 * 1024;
+/// Lookups under way at once; others wait for a place.
+pub const DNS_LOOKUPS_MAX: usize = 64;
+/// Hosts of one domain that mail is offered to (RFC 5321 §5.1 asks for two addresses at least).
+pub const MAIL_HOSTS_MAX: usize = 16;
+/// Addresses of one host, in each family.
+pub const HOST_ADDRESSES_MAX: usize = 16;
+/// Names of an address whose forward lookup is tried.
+pub const REVERSE_NAMES_MAX: usize = 4;
+/// How long a client waits for its own name to be verified.
+pub const REVERSE_LOOKUP_S_MAX: u64 = 5;
+const _: () = assert!(DNS_DATAGRAM_BYTES_MAX >= DNS_UDP_PAYLOAD_BYTES as usize);
+const _: () =
+    assert!(DNS_LOOKUP_S_MAX >= 3 * DNS_ROUNDS as u64 * DNS_TRY_S && DNS_RECORDS_MAX >= MAIL_HOSTS_MAX);

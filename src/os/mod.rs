@@ -2,7 +2,9 @@
 //! plain values, blocking-free sockets and `io::Result`; nothing here waits for the network.
 
 pub mod clock;
+pub mod entropy;
 pub mod maildir;
 pub mod process;
 pub mod sockets;
 pub mod tty;
+pub mod udp;

@@ -1,1 +1,3 @@
 //! The tasks of the event loop: async, and thin.
+
+pub mod resolve;
