@@ -1,0 +1,90 @@
+//! The lab: hosts in network namespaces on one bridge, with real peers and the real binary on them. Needs
+//! root. Everything of a lab is named after it and goes with it, also when a test panics; what a killed run
+//! left behind is swept by the next. The addresses are documentation's (RFC 5737, RFC 3849), in every lab
+//! the same ones: no packet leaves the bridge.
+
+mod dialogue;
+mod message;
+mod namespace;
+pub mod peers;
+mod remote;
+mod stagepost;
+mod wait;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+pub use dialogue::Dialogue;
+pub use message::{Message, split_mbox};
+pub use namespace::{Host, Running};
+pub use remote::{Remote, Reply};
+pub use stagepost::{Outcome, Stagepost, run_binary};
+pub use wait::{PATIENCE, until, until_true};
+
+/// The lab's own addresses, as the figures place them.
+pub const ABC: &str = "203.0.113.1";
+pub const BCD: &str = "203.0.113.70";
+pub const XYZ: &str = "203.0.113.25";
+pub const DNS: &str = "203.0.113.53";
+pub const PC: &str = "203.0.113.9";
+
+/// One bridge and the hosts on it.
+pub struct Lab {
+    name: String,
+    switch: namespace::Namespace,
+    dir: PathBuf,
+}
+
+impl Lab {
+    /// A new lab, or `None` where this process may not make one; the test then ends, having said why.
+    pub fn new() -> Option<Lab> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: needs root, to make network namespaces");
+            return None;
+        }
+        namespace::sweep();
+        let name =
+            format!("{}{}-{}", namespace::PREFIX, std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let dir = PathBuf::from(namespace::ROOM).join(&name);
+        std::fs::create_dir_all(&dir).unwrap();
+        namespace::command("mount", &["-t", "tmpfs", "lab", dir.to_str().unwrap()]);
+        let switch = namespace::Namespace::new(&format!("{name}-sw"));
+        switch.ip(&["link", "add", "br0", "type", "bridge", "forward_delay", "0", "stp_state", "0"]);
+        switch.ip(&["link", "set", "br0", "up"]);
+        Some(Lab { name, switch, dir })
+    }
+
+    /// A host with these addresses (`203.0.113.1/24`) on its `eth0`.
+    pub fn host(&self, name: &str, addresses: &[&str]) -> Host {
+        let host = Host::new(&format!("{}-{name}", self.name), self.dir.join(name));
+        let port = format!("p-{name}");
+        let space = host.space();
+        self.switch.ip(&["link", "add", &port, "type", "veth", "peer", "name", "eth0", "netns", space]);
+        self.switch.ip(&["link", "set", &port, "master", "br0", "up"]);
+        host.link_up();
+        for address in addresses {
+            host.add_address(address);
+        }
+        host
+    }
+
+    /// Cuts `host`'s cable, or mends it.
+    pub fn cable(&self, name: &str, connected: bool) {
+        self.switch.ip(&["link", "set", &format!("p-{name}"), if connected { "up" } else { "down" }]);
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            namespace::print_logs(&self.dir);
+        }
+        namespace::clear(&self.name);
+    }
+}
+
+/// The project's top directory.
+pub fn project() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}

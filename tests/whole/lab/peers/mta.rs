@@ -1,0 +1,122 @@
+//! A real mail server as the remote host: it keeps every message for its own name in one mailbox file.
+
+use std::path::PathBuf;
+
+use super::super::{Dialogue, Host, Message, PATIENCE, Running, split_mbox, until, until_true};
+
+/// Which server, and so how it words its `Received:` fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Sendmail,
+    Postfix,
+    Exim,
+}
+
+/// A running mail server; stopped with its host.
+pub struct Mta {
+    kind: Kind,
+    upper: PathBuf,
+    running: Running,
+}
+
+impl Mta {
+    /// Debian's Sendmail 8.17 on `host`, as the mail host `name`; resolves through the name server `dns`.
+    pub fn sendmail(host: &Host, name: &str, dns: &str) -> Mta {
+        Mta::start(host, Kind::Sendmail, name, dns, &[])
+    }
+
+    pub fn postfix(host: &Host, name: &str, dns: &str) -> Mta {
+        Mta::start(host, Kind::Postfix, name, dns, &[])
+    }
+
+    pub fn exim(host: &Host, name: &str, dns: &str) -> Mta {
+        Mta::start(host, Kind::Exim, name, dns, &[])
+    }
+
+    fn start(host: &Host, kind: Kind, name: &str, dns: &str, more: &[&str]) -> Mta {
+        let (peer, script) = match kind {
+            Kind::Sendmail => ("sendmail", include_str!("sendmail.sh")),
+            Kind::Postfix => ("postfix", include_str!("postfix.sh")),
+            Kind::Exim => ("exim", include_str!("exim.sh")),
+        };
+        let upper = super::written(host, peer);
+        std::fs::create_dir_all(upper.join("etc")).unwrap();
+        std::fs::write(upper.join("etc/resolv.conf"), format!("nameserver {dns}\n")).unwrap();
+        std::fs::write(upper.join("etc/hosts"), "127.0.0.1 localhost\n::1 localhost\n").unwrap();
+        std::fs::write(upper.join("etc/hostname"), format!("{name}\n")).unwrap();
+        let mut args = vec![name];
+        args.extend(more);
+        let mut running = super::start(host, peer, "start.sh", script, &args);
+        until(&format!("{kind:?} listens"), PATIENCE, || {
+            if let Some(code) = running.ended() {
+                panic!("{kind:?} ended with {code:?}:\n{}", running.printed());
+            }
+            host.within(|| std::net::TcpStream::connect("127.0.0.1:25").is_ok()).then_some(())
+        });
+        Mta { kind, upper, running }
+    }
+
+    /// What has arrived, in the order of arrival.
+    pub fn messages(&self) -> Vec<Message> {
+        let mbox = std::fs::read(self.upper.join("var/mail/inbox")).unwrap_or_default();
+        split_mbox(&String::from_utf8_lossy(&mbox))
+    }
+
+    /// Waits for a message with this subject.
+    #[track_caller]
+    pub fn message(&self, subject: &str) -> Message {
+        let arrived = || self.messages().into_iter().find(|m| m.fields("Subject") == [subject]);
+        until(&format!("{subject:?} arrives at {:?}", self.kind), PATIENCE, arrived)
+    }
+
+    /// Waits until `count` messages are there.
+    #[track_caller]
+    pub fn await_count(&self, count: usize) -> Vec<Message> {
+        until_true(&format!("{count} messages arrive at {:?}", self.kind), || self.messages().len() >= count);
+        self.messages()
+    }
+
+    /// Its log, as far as it writes one to a file or its output.
+    pub fn log(&self) -> String {
+        let read = |name| std::fs::read_to_string(self.upper.join("lab").join(name)).unwrap_or_default();
+        read("log-mainlog") + &read("maillog") + &self.running.printed()
+    }
+
+    /// Sendmail's record of every SMTP line it heard and said.
+    pub fn traffic(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.upper.join("lab/traffic")).unwrap_or_default())
+            .into_owned()
+    }
+
+    pub fn stop(&mut self) {
+        self.running.kill9();
+    }
+
+    /// How this server records a client that calls itself `ehlo` and whose address has the name `known`.
+    pub fn from_clause(&self, ehlo: &str, known: &str, ip: &str) -> String {
+        match self.kind {
+            Kind::Sendmail | Kind::Postfix => format!("from {ehlo} ({known} [{ip}])"),
+            Kind::Exim if ehlo == known => format!("from {ehlo} ([{ip}]"),
+            Kind::Exim => format!("from {known} ([{ip}] helo={ehlo})"),
+        }
+    }
+}
+
+/// Hands `text` over to the server at `to`, as an ordinary client on `from` that calls itself `ehlo`.
+#[track_caller]
+pub fn ordinary_client(
+    from: &Host,
+    to: &str,
+    ehlo: &str,
+    sender: &str,
+    recipient: &str,
+    text: &str,
+) -> String {
+    let mut dialogue = Dialogue::connect(from, to);
+    dialogue.expect("220");
+    let hello = dialogue.ask(&format!("EHLO {ehlo}"), "250");
+    let reply = dialogue.hand_over(sender, &[recipient], text);
+    assert!(reply.starts_with("250"), "{reply}");
+    dialogue.quit();
+    hello
+}

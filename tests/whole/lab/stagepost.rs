@@ -1,0 +1,195 @@
+//! The real binary: as the daemon on a host of the lab, and as each of its commands.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use super::{Host, Message, PATIENCE, Running, until, until_true};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_stagepost");
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Outcome {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Outcome {
+    fn of(output: Output) -> Outcome {
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        // No exit code: ended by a signal, as a shell counts it.
+        Outcome {
+            code: output.status.code().unwrap_or(128),
+            out: text(output.stdout),
+            err: text(output.stderr),
+        }
+    }
+}
+
+/// Runs the binary outside any lab, with `input` as its standard input.
+pub fn run_binary(args: &[&str], input: &str) -> Outcome {
+    let mut command = Command::new(BINARY);
+    command.args(args);
+    run(command, input)
+}
+
+fn run(mut command: Command, input: &str) -> Outcome {
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // A command that refuses its arguments closes its input unread.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    Outcome::of(child.wait_with_output().unwrap())
+}
+
+/// A daemon with a data folder of its own; killed when dropped.
+pub struct Stagepost<'h> {
+    host: &'h Host,
+    data: PathBuf,
+    log: String,
+    running: Option<Running>,
+}
+
+impl<'h> Stagepost<'h> {
+    /// Starts the daemon on `host` with this configuration, and waits until its console answers.
+    #[track_caller]
+    pub fn start(host: &'h Host, config: &str) -> Stagepost<'h> {
+        Stagepost::start_as(host, "stagepost", config)
+    }
+
+    /// The same, where a host runs more than one: `name` is its folder's and its log's.
+    #[track_caller]
+    pub fn start_as(host: &'h Host, name: &str, config: &str) -> Stagepost<'h> {
+        let data = host.dir().join(name);
+        std::fs::create_dir_all(&data).unwrap();
+        std::fs::write(data.join("config"), config).unwrap();
+        let mut box_ = Stagepost { host, data, log: format!("{name}.log"), running: None };
+        box_.launch();
+        box_
+    }
+
+    #[track_caller]
+    fn launch(&mut self) {
+        let mut running = self.host.start(self.command(&["run"]), &self.log);
+        until("the daemon's console answers", PATIENCE, || {
+            if let Some(code) = running.ended() {
+                panic!("the daemon ended with {code:?}:\n{}", running.printed());
+            }
+            (self.try_console(&["show", "status"]).code == 0).then_some(())
+        });
+        self.running = Some(running);
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut args = vec![words[0], "--data", self.data.to_str().unwrap()];
+        args.extend(&words[1..]);
+        self.host.command(BINARY, &args)
+    }
+
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// The daemon's log so far, over restarts.
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.host.dir().join(&self.log)).unwrap_or_default())
+            .into_owned()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.running.as_ref().expect("the daemon runs").pid()
+    }
+
+    /// One console command, whatever comes of it.
+    pub fn try_console(&self, words: &[&str]) -> Outcome {
+        let mut all = vec!["console"];
+        all.extend(words);
+        run(self.command(&all), "")
+    }
+
+    /// One console command as JSON; it must succeed.
+    #[track_caller]
+    pub fn console(&self, words: &[&str]) -> Value {
+        let mut all = words.to_vec();
+        all.push("--json");
+        let outcome = self.try_console(&all);
+        assert_eq!(outcome.code, 0, "{words:?}: {}", outcome.err);
+        serde_json::from_str(&outcome.out).unwrap_or_else(|e| panic!("{words:?}: {e} in {:?}", outcome.out))
+    }
+
+    /// One console command as text; it must succeed.
+    #[track_caller]
+    pub fn console_text(&self, words: &[&str]) -> String {
+        let outcome = self.try_console(words);
+        assert_eq!(outcome.code, 0, "{words:?}: {}", outcome.err);
+        outcome.out
+    }
+
+    /// A console command that reads further lines.
+    pub fn console_with(&self, words: &[&str], input: &str) -> Outcome {
+        let mut all = vec!["console"];
+        all.extend(words);
+        run(self.command(&all), input)
+    }
+
+    /// `stagepost sendmail` with this message on its standard input.
+    pub fn sendmail(&self, args: &[&str], message: &str) -> Outcome {
+        let mut all = vec!["sendmail"];
+        all.extend(args);
+        run(self.command(&all), message)
+    }
+
+    /// Another command with this data folder: `spool list`.
+    pub fn run(&self, words: &[&str]) -> Outcome {
+        let mut args = words.to_vec();
+        args.extend(["--data", self.data.to_str().unwrap()]);
+        run(self.host.command(BINARY, &args), "")
+    }
+
+    /// The messages of a hosted mailbox.
+    pub fn mailbox(&self, domain: &str, user: &str) -> Vec<Message> {
+        let dir = self.data.join("mail").join(domain).join(user).join("new");
+        let mut files: Vec<_> =
+            std::fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path()).collect();
+        files.sort();
+        files.iter().map(|f| Message::new(&String::from_utf8_lossy(&std::fs::read(f).unwrap()))).collect()
+    }
+
+    /// Waits for a message with this subject in a hosted mailbox.
+    #[track_caller]
+    pub fn mailbox_message(&self, domain: &str, user: &str, subject: &str) -> Message {
+        let arrived = || self.mailbox(domain, user).into_iter().find(|m| m.fields("Subject") == [subject]);
+        until(&format!("{subject:?} arrives for {user}@{domain}"), PATIENCE, arrived)
+    }
+
+    pub fn kill9(&mut self) {
+        self.running = None;
+    }
+
+    /// SIGTERM, and its exit code.
+    #[track_caller]
+    pub fn stop(&mut self) -> Option<i32> {
+        let mut running = self.running.take().expect("the daemon runs");
+        running.terminate();
+        until("the daemon stops", PATIENCE, || running.ended())
+    }
+
+    pub fn terminate(&self) {
+        self.running.as_ref().expect("the daemon runs").terminate();
+    }
+
+    /// Starts again after [`Stagepost::stop`] or [`Stagepost::kill9`], with the data that is there.
+    #[track_caller]
+    pub fn restart(&mut self) {
+        self.launch();
+    }
+
+    /// Waits until the log says this.
+    #[track_caller]
+    pub fn await_log(&self, text: &str) {
+        until_true(&format!("the log says {text:?}"), || self.stderr().contains(text));
+    }
+}

@@ -1,0 +1,9 @@
+//! Whole-binary tests: the real `stagepost` meets real Sendmail, Postfix, Exim and NSD in network namespaces.
+//! `lab/` makes the hosts; the other modules tell what happens there, one story a test. A test that needs
+//! root says `skipped:` without it.
+
+// The house reads no clock and never sleeps; whoever watches it from outside must.
+#![allow(clippy::disallowed_methods)]
+
+mod figures;
+mod lab;
