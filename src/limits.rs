@@ -25,6 +25,8 @@ pub const DIAGNOSTIC_CHARS_MAX: usize = 800;
 pub const RETURNED_HEADER_BYTES_MAX: usize = 64 * 1024;
 /// A message that a report returns whole where that is asked for.
 pub const RETURNED_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// Fields of one name that a DKIM signature covers; senders write one.
+pub const SIGNED_FIELDS_OF_A_NAME_MAX: usize = 4;
 /// A whole message, as offered in the SIZE extension (RFC 1870).
 pub const MESSAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// `Received:` fields before a message is taken to run in a circle (§6.3 asks for at least 100).

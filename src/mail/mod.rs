@@ -6,6 +6,7 @@ pub mod address;
 pub mod addresses;
 pub mod bounce;
 pub mod compose;
+pub mod dkim;
 pub mod encoding;
 pub mod envelope;
 pub mod headers;
