@@ -94,6 +94,10 @@ pub const MAILDIR_NAME_TRIES_MAX: u32 = 16;
 pub const MAILDIR_WRITE_BYTES: usize = 64 * 1024;
 /// Lines of the log that are kept in memory.
 pub const LOG_RING_LINES_MAX: usize = 1000;
+/// A line of the console; what is typed beyond it is ignored.
+pub const CONSOLE_LINE_CHARS_MAX: usize = 1024;
+/// Lines that the console remembers.
+pub const CONSOLE_HISTORY_LINES_MAX: usize = 50;
 /// Words of one command on the control socket.
 pub const CONTROL_WORDS_MAX: usize = 64;
 /// One word, or one line, on the control socket.

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::config::argument::{Argument, Connections, Nic};
-use crate::config::{BoxConfig, DomainConfig, HostPort, IpLen, IpNet, Port, RetryPlan, Route};
+use crate::config::{BoxConfig, DomainConfig, HostPort, IpLen, IpNet, RetryPlan, Route, Service};
 use crate::mail::{Address, Domain, LocalPart};
 
 /// One row of the table.
@@ -72,34 +72,6 @@ fn maybe<T: Argument>(value: Option<&T>) -> Lines {
     value.map(|value| vec![value.write()]).into_iter().collect()
 }
 
-/// `smtp|submission|submissions`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Service {
-    Smtp,
-    Submission,
-    Submissions,
-}
-
-impl Service {
-    const ALL: [Service; 3] = [Service::Smtp, Service::Submission, Service::Submissions];
-
-    fn port(self, machine: &BoxConfig) -> Port {
-        match self {
-            Service::Smtp => machine.smtp,
-            Service::Submission => machine.submission,
-            Service::Submissions => machine.submissions,
-        }
-    }
-
-    fn port_mut(self, machine: &mut BoxConfig) -> &mut Port {
-        match self {
-            Service::Smtp => &mut machine.smtp,
-            Service::Submission => &mut machine.submission,
-            Service::Submissions => &mut machine.submissions,
-        }
-    }
-}
-
 impl Argument for Service {
     fn read(word: &str) -> Result<Self, String> {
         let found = Service::ALL.into_iter().find(|service| service.write() == word);
@@ -107,22 +79,17 @@ impl Argument for Service {
     }
 
     fn write(&self) -> String {
-        match self {
-            Service::Smtp => "smtp",
-            Service::Submission => "submission",
-            Service::Submissions => "submissions",
-        }
-        .to_owned()
+        self.word().to_owned()
     }
 }
 
 fn ports_that_differ(machine: &BoxConfig) -> Lines {
     let usual = BoxConfig::default();
-    let differs = |service: &Service| service.port(machine) != service.port(&usual);
+    let differs = |service: &Service| machine.port(*service) != usual.port(*service);
     Service::ALL
         .into_iter()
         .filter(differs)
-        .map(|service| vec![service.write(), service.port(machine).write()])
+        .map(|service| vec![service.write(), machine.port(service).write()])
         .collect()
 }
 
@@ -214,7 +181,7 @@ pub static FORMS: &[Form] = &[
         scope: Scope::Box {
             read: |machine, args| {
                 let service: Service = args.take()?;
-                *service.port_mut(machine) = args.take()?;
+                *machine.port_mut(service) = args.take()?;
                 Ok(())
             },
             list: ports_that_differ,

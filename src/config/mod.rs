@@ -7,6 +7,7 @@
 
 pub mod argument;
 mod check;
+pub mod diff;
 pub mod forms;
 pub mod grammar;
 pub mod model;
@@ -16,6 +17,6 @@ pub mod text;
 pub mod words;
 
 pub use model::{
-    BoxConfig, Config, Destination, DomainConfig, HostPort, IpLen, IpNet, Port, RetryPlan, Route,
+    BoxConfig, Config, Destination, DomainConfig, HostPort, IpLen, IpNet, Port, RetryPlan, Route, Service,
 };
 pub use text::{Problem, Statement, parse, parse_statement, print};

@@ -1,6 +1,7 @@
 //! What a configuration says, as values that every floor above reads. Everything here is parsed and within
 //! its bounds; what contradicts itself never becomes a [`Config`] (see `config::text`).
 
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -38,6 +39,29 @@ pub struct BoxConfig {
 pub enum Port {
     Off,
     On(u16),
+}
+
+/// What is spoken on a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Service {
+    /// Port 25: from host to host.
+    Smtp,
+    /// Port 587 (RFC 6409).
+    Submission,
+    /// Port 465: submission with TLS from the first byte (RFC 8314 §3.3).
+    Submissions,
+}
+
+impl Service {
+    pub const ALL: [Service; 3] = [Service::Smtp, Service::Submission, Service::Submissions];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Service::Smtp => "smtp",
+            Service::Submission => "submission",
+            Service::Submissions => "submissions",
+        }
+    }
 }
 
 /// An address, and how long its network prefix is where the box adds it to the NIC itself.
@@ -130,6 +154,24 @@ impl Default for BoxConfig {
     }
 }
 
+impl BoxConfig {
+    pub fn port(&self, service: Service) -> Port {
+        match service {
+            Service::Smtp => self.smtp,
+            Service::Submission => self.submission,
+            Service::Submissions => self.submissions,
+        }
+    }
+
+    pub fn port_mut(&mut self, service: Service) -> &mut Port {
+        match service {
+            Service::Smtp => &mut self.smtp,
+            Service::Submission => &mut self.submission,
+            Service::Submissions => &mut self.submissions,
+        }
+    }
+}
+
 impl IpNet {
     /// Whether `ip` lies in this network; a v4-mapped IPv6 address counts as its IPv4 address.
     pub fn contains(&self, ip: IpAddr) -> bool {
@@ -188,6 +230,26 @@ impl DomainConfig {
 impl Config {
     pub fn domain(&self, name: &Domain) -> Option<&DomainConfig> {
         self.domains.iter().find(|d| d.name == *name)
+    }
+
+    /// Every address that the configuration names, the box's first, each once.
+    pub fn addresses(&self) -> Vec<IpLen> {
+        let all = self.machine.addresses.iter().chain(self.domains.iter().flat_map(|d| &d.addresses));
+        let mut seen = HashSet::new();
+        all.filter(|address| seen.insert(address.ip)).copied().collect()
+    }
+
+    /// Where the box listens, and for what: every address with every port that is on.
+    pub fn listeners(&self) -> Vec<(SocketAddr, Service)> {
+        let open = |service: Service| match self.machine.port(service) {
+            Port::On(port) => Some((port, service)),
+            Port::Off => None,
+        };
+        let ports: Vec<(u16, Service)> = Service::ALL.into_iter().filter_map(open).collect();
+        let at = |address: IpLen| {
+            ports.clone().into_iter().map(move |(port, service)| (SocketAddr::new(address.ip, port), service))
+        };
+        self.addresses().into_iter().flat_map(at).collect()
     }
 
     /// The domain that owns `ip`.

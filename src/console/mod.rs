@@ -28,6 +28,7 @@ pub mod answer;
 pub mod commands;
 pub mod help;
 mod layout;
+pub mod line_editor;
 pub mod report;
 pub mod wire;
 

@@ -125,7 +125,7 @@ impl Decoder {
     }
 
     /// The next whole frame. After an error the stream means nothing more: close it.
-    pub fn next<F: Frame>(&mut self) -> Result<Option<F>, WireError> {
+    pub fn next_frame<F: Frame>(&mut self) -> Result<Option<F>, WireError> {
         let rest = &self.bytes[self.used..];
         let Some((header, rest)) = rest.split_first_chunk::<HEADER>() else { return Ok(None) };
         let [kind, length @ ..] = *header;

@@ -47,7 +47,7 @@ fn decoded<F: Frame>(stream: &[u8], piece: usize) -> Result<Vec<F>, WireError> {
     let mut frames = Vec::new();
     for piece in stream.chunks(piece) {
         decoder.input(piece);
-        while let Some(frame) = decoder.next()? {
+        while let Some(frame) = decoder.next_frame()? {
             frames.push(frame);
         }
     }
