@@ -86,6 +86,12 @@ pub const NIC_NAME_BYTES_MAX: usize = 15;
 pub const CONNECTIONS_PER_DOMAIN_MAX: u16 = 1000;
 /// The longest duration that a statement takes: a hundred days.
 pub const DURATION_S_MAX: u64 = 100 * 86_400;
+/// Between two looks at the NIC when nothing was heard of it.
+pub const NIC_RECHECK_S: u64 = 30;
+/// How long events of the NIC are gathered before they are acted on.
+pub const NIC_SETTLE_MS: u64 = 20;
+/// From the first announcement of an address to the second (RFC 5227 §1.1, ANNOUNCE_INTERVAL).
+pub const NIC_ANNOUNCE_AGAIN_S: u64 = 2;
 /// Age at which a file in a Maildir's `tmp/` is taken for the leftover of a cut-off delivery.
 pub const MAILDIR_LEFTOVER_AGE_S: u64 = 36 * 3600;
 /// File names tried for one delivery.

@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod entropy;
 pub mod maildir;
+pub mod nic;
 pub mod process;
 pub mod sockets;
 pub mod tty;

@@ -70,6 +70,15 @@ pub fn connect_from(source: IpAddr, target: SocketAddr) -> io::Result<TcpStream>
     Ok(stream)
 }
 
+/// Whether connections can leave from `ip` and reach it now.
+///
+/// # Errors
+/// `AddrNotAvailable` while the address is not on this machine, or still being checked for a double.
+pub fn is_here(ip: IpAddr) -> io::Result<()> {
+    let address = SocketAddr::new(ip, 0);
+    Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?.bind(&address.into())
+}
+
 fn tune(socket: &Socket) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new()
@@ -174,6 +183,13 @@ mod tests {
     #[test]
     fn an_address_that_is_not_here_cannot_be_listened_on() {
         let error = listen(at("192.0.2.70:0")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);
+    }
+
+    #[test]
+    fn an_address_is_here_or_not() {
+        assert!(is_here("127.0.0.70".parse().unwrap()).is_ok());
+        let error = is_here("192.0.2.70".parse().unwrap()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);
     }
 

@@ -7,3 +7,4 @@
 
 mod figures;
 mod lab;
+mod nic;
