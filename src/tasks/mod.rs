@@ -1,5 +1,5 @@
 //! The tasks of the event loop: async, and thin.
 
-pub mod resolve;
 pub mod netlink;
 pub mod nic;
+pub mod resolve;
