@@ -12,7 +12,7 @@ use domain::base::name::{Name as WireName, ToName};
 
 use crate::mail::Domain;
 
-/// Any DNS name, at most 255 bytes on the wire. Compares without regard to case. Cheap to clone.
+/// Any DNS name, at most 255 bytes on the wire, in lower case. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Name(WireName<Arc<[u8]>>);
 
@@ -44,7 +44,7 @@ impl Name {
 
     /// The address whose reverse name this is.
     pub fn reversed_address(&self) -> Option<IpAddr> {
-        let text = self.to_string().to_ascii_lowercase();
+        let text = self.to_string();
         let address: IpAddr = if let Some(v4) = text.strip_suffix(".in-addr.arpa") {
             let parts: Vec<&str> = v4.split('.').rev().collect();
             IpAddr::V4(parts.join(".").parse().ok()?)
@@ -66,8 +66,9 @@ impl Name {
         self.0.is_root()
     }
 
+    /// In lower case: a reply may repeat the random case of its query.
     pub(super) fn copy_of(name: &impl ToName) -> Self {
-        let bytes: Arc<[u8]> = name.to_vec().as_slice().into();
+        let bytes: Arc<[u8]> = name.to_vec().as_slice().to_ascii_lowercase().into();
         Name(WireName::from_octets(bytes).expect("copied from a well-formed name"))
     }
 

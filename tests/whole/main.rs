@@ -5,6 +5,7 @@
 // The house reads no clock and never sleeps; whoever watches it from outside must.
 #![allow(clippy::disallowed_methods)]
 
+mod dns;
 mod figures;
 mod lab;
 mod nic;

@@ -123,6 +123,13 @@ const CASES: &[Case] = &[
         &[],
         "192.0.2.1 for 0s",
     ),
+    (
+        "the case of a name in the answer is of no use",
+        "MX xyz.com",
+        &["xyz.com 60 MX 1 A.xYz.com"],
+        &[],
+        "1 a.xyz.com for 60s",
+    ),
     ("another name's records are not ours", "A xyz.com", &["evil.com 60 A 192.0.2.66"], &[], "NoData for 0s"),
     ("another type's records are not ours", "A xyz.com", &["xyz.com 60 TXT 192.0.2.1"], &[], "NoData for 0s"),
 ];
