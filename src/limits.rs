@@ -40,9 +40,11 @@ pub const OWN_REPLY_LINE_BYTES_MAX: usize = 500;
 pub const REPLIES_HELD_BYTES_MAX: usize = 64 * 1024;
 /// What an EHLO or HELO may claim.
 pub const HELLO_BYTES_MAX: usize = 255;
+/// How much of a refused command is shown in the log.
+pub const LOGGED_COMMAND_BYTES_MAX: usize = 200;
 /// Errors of protocol before a session is ended with 421.
 pub const SESSION_ERRORS_MAX: usize = 20;
-/// Refused recipients before a session is ended with 421.
+/// Other refused commands (senders, recipients) before a session is ended with 421.
 pub const SESSION_REFUSED_RECIPIENTS_MAX: usize = 100;
 /// How long the reply to EHLO waits for the verified name of the peer.
 pub const PEER_NAME_WAIT_S: u64 = 5;
@@ -50,6 +52,12 @@ pub const PEER_NAME_WAIT_S: u64 = 5;
 pub const SERVER_COMMAND_WAIT_S: u64 = 5 * 60;
 /// Server: between two pieces of a message (§4.5.3.2.5 has the same for the client).
 pub const SERVER_CONTENT_WAIT_S: u64 = 3 * 60;
+/// Server: the whole connection, whatever happens on it.
+pub const SERVER_SESSION_S_MAX: u64 = 2 * 60 * 60;
+/// Server: a message that comes slower than this is given up. Looked at once in `PACE_WINDOW_S`.
+pub const SERVER_PACE_BYTES_PER_MINUTE_MIN: u64 = 1000;
+/// Over how long the pace of a message is taken.
+pub const PACE_WINDOW_S: u64 = 5 * 60;
 /// Server: from the final dot to the house's own answer; the client waits as long (§4.5.3.2.6).
 pub const SERVER_ANSWER_WAIT_S: u64 = 10 * 60;
 /// Client: greeting, EHLO, HELO, MAIL, RCPT, RSET (§4.5.3.2.1 to §4.5.3.2.3).
@@ -60,6 +68,8 @@ pub const CLIENT_DATA_WAIT_S: u64 = 2 * 60;
 pub const CLIENT_CONTENT_WAIT_S: u64 = 3 * 60;
 /// Client: from the final dot to its reply (§4.5.3.2.6).
 pub const CLIENT_FINAL_WAIT_S: u64 = 10 * 60;
+/// Client: a whole transaction, whatever trickles in.
+pub const CLIENT_TRANSACTION_S_MAX: u64 = 2 * 60 * 60;
 /// Client: from QUIT to its 221; nothing depends on it.
 pub const CLIENT_QUIT_WAIT_S: u64 = 10;
 /// Lines of a transcript that wait to be taken; more are not recorded.
@@ -113,6 +123,7 @@ pub const CONTROL_FRAME_BYTES_MAX: usize = 512 * 1024;
 /// What one frame carries of a message, of keystrokes or of output.
 pub const CONTROL_PIECE_BYTES_MAX: usize = 64 * 1024;
 
+const _: () = assert!(PACE_WINDOW_S > SERVER_CONTENT_WAIT_S && SERVER_SESSION_S_MAX > PACE_WINDOW_S);
 const _: () = assert!(COMMAND_LINE_BYTES_MAX >= 512 && REPLY_LINE_BYTES_MAX >= 512);
 const _: () = assert!(LOCAL_PART_BYTES_MAX >= 64 && DOMAIN_BYTES_MAX >= 255 && RECIPIENTS_MAX >= 100);
 const _: () = assert!(HEADER_SECTION_BYTES_MAX < COMPOSED_HEAD_BYTES_MAX);

@@ -13,7 +13,7 @@ mod transcript;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-pub use extensions::Extensions;
+pub use extensions::{Extensions, Limits};
 pub use transaction::Outcome;
 use transaction::{Phase, Transaction};
 use transcript::Transcript;
@@ -21,6 +21,7 @@ pub use transcript::TranscriptLine;
 
 use crate::limits::{
     CLIENT_CONTENT_WAIT_S, CLIENT_DATA_WAIT_S, CLIENT_FINAL_WAIT_S, CLIENT_QUIT_WAIT_S, CLIENT_REPLY_WAIT_S,
+    CLIENT_TRANSACTION_S_MAX,
 };
 use crate::mail::{Domain, Envelope};
 use crate::smtp::outbox::Outbox;
@@ -58,7 +59,11 @@ pub struct Session {
     transcript: Transcript,
     /// The server may still hold a transaction that did not come to its end.
     dirty: bool,
+    /// Transactions that the server still takes on this connection, where it said so.
+    mails_left: Option<usize>,
     deadline: Instant,
+    /// When the transaction is over at the latest.
+    last_moment: Instant,
 }
 
 #[derive(Debug)]
@@ -124,7 +129,9 @@ impl Session {
             events: VecDeque::new(),
             transcript: Transcript::default(),
             dirty: false,
+            mails_left: None,
             deadline: now,
+            last_moment: Instant::NEVER,
         };
         session.wait(now, Due::Greeting.wait_s());
         session
@@ -172,22 +179,28 @@ impl Session {
         &self.extensions
     }
 
-    /// Begins a transaction; only after [`Event::Ready`] or [`Event::Finished`], else nothing happens.
-    /// `size` is the length of the content in bytes. What the server cannot take for lack of an extension
-    /// is finished at once, and nothing is said.
+    /// Whether [`Session::start`] may be called.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.state, State::Ready)
+    }
+
+    /// Begins a transaction. `size` is the length of the content in bytes. What the server cannot take for
+    /// lack of an extension is finished at once, and nothing is said. When the session is not ready, the
+    /// outcome is a deferral.
     pub fn start(&mut self, now: Instant, envelope: &Envelope, size: u64) {
-        if !matches!(self.state, State::Ready) {
-            return;
-        }
         let transaction = Transaction::new(envelope, size, &self.extensions);
-        self.state = State::Transaction(transaction);
-        match self.obstacle(envelope, size) {
-            Some(reply) => self.finish(reply),
-            None => {
-                let reset = std::mem::replace(&mut self.dirty, true);
-                self.begin_commands(now, reset);
-            }
+        if !self.is_ready() {
+            let reply = Reply::new(451, Enhanced(4, 4, 2), "The connection takes no more mail");
+            return self.events.push_back(Event::Finished(transaction.outcome(reply)));
         }
+        self.state = State::Transaction(transaction);
+        if let Some(reply) = self.obstacle(envelope, size) {
+            return self.finish(reply);
+        }
+        self.mails_left = self.mails_left.map(|left| left.saturating_sub(1));
+        self.last_moment = now + Duration::from_secs(CLIENT_TRANSACTION_S_MAX);
+        let reset = std::mem::replace(&mut self.dirty, true);
+        self.begin_commands(now, reset);
     }
 
     /// A piece of the content, of any size; only after [`Event::SendContent`]. It waits in the output: keep
@@ -229,7 +242,8 @@ impl Session {
     pub fn deadline(&self) -> Instant {
         match self.state {
             State::Ready | State::Closed => Instant::NEVER,
-            _ => self.deadline,
+            State::Transaction(_) => self.deadline.min(self.last_moment),
+            State::Opening | State::Quitting => self.deadline,
         }
     }
 
@@ -240,6 +254,7 @@ impl Session {
         }
         let what = self.due.front().map_or("the message", |(due, _)| due.name());
         let text = match self.due.is_empty() {
+            _ if now < self.deadline => "the transaction takes too long".to_owned(),
             true => "the server takes no more of the message".to_owned(),
             false => format!("no reply to {what} in time"),
         };
@@ -314,6 +329,9 @@ impl Session {
             Some(_) if reply.code() == 421 => self.hang_up(reply),
             Some((due, _)) => self.transaction_replied(now, due, reply),
         }
+        if self.is_ready() && self.mails_left == Some(0) {
+            self.quit(now);
+        }
     }
 
     /// A reply before Ready.
@@ -330,6 +348,7 @@ impl Session {
             Due::Ehlo | Due::Helo if reply.is_success() => {
                 if due == Due::Ehlo {
                     self.extensions = Extensions::parse(&reply);
+                    self.mails_left = self.extensions.limits.mail_max;
                 }
                 self.state = State::Ready;
                 self.events.push_back(Event::Ready);

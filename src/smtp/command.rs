@@ -22,6 +22,11 @@ pub enum Command<'a> {
     Mail(ReversePath, MailParameters),
     Rcpt(ForwardPath, RcptParameters),
     Data,
+    /// A chunk; without a readable length, nobody can tell what follows from commands.
+    Bdat {
+        bytes: Option<u64>,
+        last: bool,
+    },
     Rset,
     Noop,
     Quit,
@@ -80,6 +85,7 @@ pub fn parse(line: &[u8]) -> Result<Command<'_>, Reply> {
         _ if is("MAIL") => mail(argument),
         _ if is("RCPT") => rcpt(argument),
         _ if is("DATA") => alone(Command::Data),
+        _ if is("BDAT") => Ok(bdat(argument)),
         _ if is("EHLO") => claimed(argument).map(Command::Ehlo),
         _ if is("HELO") => claimed(argument).map(Command::Helo),
         _ if is("RSET") => alone(Command::Rset),
@@ -110,6 +116,17 @@ fn claimed(argument: &str) -> Result<Claimed, Reply> {
             Err(_) => Claimed::Text(argument.to_owned()),
         }),
     }
+}
+
+/// `BDAT bytes [LAST]` (RFC 3030 §2).
+fn bdat(argument: &str) -> Command<'static> {
+    let (bytes, last) = match argument.split_once(' ') {
+        Some((bytes, last)) if last.eq_ignore_ascii_case("LAST") => (bytes, true),
+        Some(_) => ("", false),
+        None => (argument, false),
+    };
+    let digits = bytes.bytes().all(|b| b.is_ascii_digit());
+    Command::Bdat { bytes: bytes.parse().ok().filter(|_| digits), last }
 }
 
 fn mail(argument: &str) -> Result<Command<'static>, Reply> {

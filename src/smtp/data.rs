@@ -114,6 +114,47 @@ impl Decoder {
     }
 }
 
+/// Looks through content that comes in chunks of known length (RFC 3030), where dots mean nothing.
+#[derive(Debug, Default)]
+pub struct Checker {
+    after_cr: bool,
+    fault: Option<DataFault>,
+}
+
+impl Checker {
+    /// Looks through the next piece.
+    pub fn check(&mut self, piece: &[u8]) {
+        let mut i = 0;
+        while self.fault.is_none() && i < piece.len() {
+            match (std::mem::take(&mut self.after_cr), piece[i]) {
+                (true, b'\n') => i += 1,
+                (true, _) => self.fault = Some(DataFault::BareCr),
+                (false, _) => {
+                    let Some(n) = memchr3(b'\r', b'\n', 0, &piece[i..]) else { return };
+                    match piece[i + n] {
+                        b'\r' => self.after_cr = true,
+                        b'\n' => self.fault = Some(DataFault::BareLf),
+                        _ => self.fault = Some(DataFault::Nul),
+                    }
+                    i += n + 1;
+                }
+            }
+        }
+    }
+
+    /// The content is whole: a CR at its very end is bare.
+    pub fn finish(&mut self) {
+        if std::mem::take(&mut self.after_cr) {
+            self.fault.get_or_insert(DataFault::BareCr);
+        }
+    }
+
+    /// The first fault of the message.
+    pub fn fault(&self) -> Option<DataFault> {
+        self.fault
+    }
+}
+
 /// Puts dots before the lines that begin with one. A bare CR or LF leaves as CRLF: no receiver, however
 /// lenient, ever sees one from us.
 #[derive(Debug, Default)]
@@ -238,6 +279,29 @@ mod tests {
             for size in [1, 2, 3, 1000] {
                 let (_, told, end) = decode(wire.as_bytes(), size);
                 assert_eq!((told, end), (Some(fault), None), "{wire:?} by {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn chunks_are_looked_through() {
+        use DataFault::*;
+        for (content, fault) in [
+            ("", None),
+            ("a\r\n.\r\n\r\n", None),
+            ("no end", None),
+            ("a\nb", Some(BareLf)),
+            ("\n", Some(BareLf)),
+            ("a\rb", Some(BareCr)),
+            ("a\r\r\n", Some(BareCr)),
+            ("a\r", Some(BareCr)),
+            ("a\r\n\0", Some(Nul)),
+        ] {
+            for size in [1, 2, 1000] {
+                let mut checker = Checker::default();
+                content.as_bytes().chunks(size).for_each(|piece| checker.check(piece));
+                checker.finish();
+                assert_eq!(checker.fault(), fault, "{content:?} by {size}");
             }
         }
     }

@@ -16,16 +16,21 @@
 //! ```text
 //!                     EHLO, HELO                  resolved() or 5 s
 //! (greeting) -> Idle ------------> Naming ---------------------------> Idle (greeted)
-//!                 ^  MAIL                RCPT                 DATA
-//!                 +---------> Mail(envelope) -> Mail(envelope) -----> Data(envelope, content)
-//!                 ^ RSET, EHLO, HELO |                                  | CRLF.CRLF
-//!                 +------------------+          faulty or too large     |
-//!                 +-----------------------------------------------------+
-//!                 ^                 answer()                            | Action::Message
-//!                 +------------------------------- Answering <----------+
-//! any -> Closed     by QUIT, 421 (time, errors, shutdown), or the client leaving
+//!                 ^  MAIL              RCPT                 DATA
+//!                 +-------> Mail(envelope) -> Mail(envelope) --> Data(message)
+//!                 |                                | BDAT         |
+//!                 |                                v              |
+//!                 |            Chunks(message) <-> Chunk(message) | CRLF.CRLF
+//!                 | RSET, EHLO, HELO |             | BDAT .. LAST |
+//!                 +------------------+             v              v
+//!                 |  faulty or too large           |              |
+//!                 +--------------------------------+--------------+
+//!                 |                answer()        |              | Action::Message
+//!                 +--------------------------- Answering <--------+
+//! any -> Closed     by QUIT, 421 (time, pace, errors, shutdown), or the client leaving
 //! ```
 //!
+//! A chunk that nobody asked for goes by in Skip, and what was before goes on after it.
 //! In Naming and Answering no input is used: the driver keeps it, and TCP holds the client back.
 //!
 //! # The client's states
@@ -45,7 +50,8 @@
 //! states of their own.
 //!
 //! Sources: RFC 5321 (all of it), RFC 2034 and 3463 (enhanced codes), RFC 2920 (PIPELINING), RFC 1870
-//! (SIZE), RFC 6152 (8BITMIME), RFC 3461 (DSN), Figures 1D, 2E and 3A.
+//! (SIZE), RFC 6152 (8BITMIME), RFC 3461 (DSN), RFC 3030 (CHUNKING), RFC 6531 (SMTPUTF8), RFC 9422 (LIMITS),
+//! Figures 1D, 2E and 3A.
 
 pub mod client;
 pub mod command;

@@ -3,6 +3,7 @@
 //! [`Desk`] has not let in; a message counts only once the driver has given its answer.
 
 mod commands;
+mod content;
 #[cfg(test)]
 mod dialogue;
 #[cfg(test)]
@@ -13,14 +14,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use content::Incoming;
+
 use crate::limits::{
     COMMAND_LINE_BYTES_MAX, MESSAGE_BYTES_MAX, PEER_NAME_WAIT_S, RECIPIENTS_MAX, REPLIES_HELD_BYTES_MAX,
-    SERVER_ANSWER_WAIT_S, SERVER_COMMAND_WAIT_S, SERVER_CONTENT_WAIT_S, SESSION_ERRORS_MAX,
-    SESSION_REFUSED_RECIPIENTS_MAX,
+    SERVER_COMMAND_WAIT_S, SERVER_SESSION_S_MAX,
 };
 use crate::mail::{Address, Domain, Envelope, LocalPart, Recipient, ReversePath};
 use crate::smtp::command::{Claimed, MailParameters};
-use crate::smtp::data::Decoder;
+use crate::smtp::data::{Checker, Decoder};
 use crate::smtp::line::LineBuffer;
 use crate::smtp::outbox::Outbox;
 use crate::smtp::reply::{Enhanced, Reply};
@@ -33,14 +35,21 @@ pub struct Settings {
     pub name: Domain,
     /// Offered in SIZE; more is refused with 552.
     pub message_bytes_max: u64,
-    /// More recipients of one message get 452.
+    /// Offered in LIMITS; more recipients of one message get 452.
     pub recipients_max: usize,
+    /// Offer SMTPUTF8: the house behind this session can carry such mail on.
+    pub smtputf8: bool,
 }
 
 impl Settings {
-    /// The bounds of `limits`.
+    /// The bounds of `limits`, and no extension that needs more than a session.
     pub fn new(name: Domain) -> Self {
-        Settings { name, message_bytes_max: MESSAGE_BYTES_MAX as u64, recipients_max: RECIPIENTS_MAX }
+        Settings {
+            name,
+            message_bytes_max: MESSAGE_BYTES_MAX as u64,
+            recipients_max: RECIPIENTS_MAX,
+            smtputf8: false,
+        }
     }
 }
 
@@ -63,11 +72,6 @@ pub struct Client {
 }
 
 impl Client {
-    /// `ESMTP` or `SMTP`, for the `with` clause of `Received:` (RFC 3848).
-    pub fn protocol(&self) -> &'static str {
-        if self.extended { "ESMTP" } else { "SMTP" }
-    }
-
     /// The verified name, where the client claims another one than that.
     pub fn contradicting_name(&self) -> Option<&Domain> {
         let (claimed, verified) = (self.claimed.as_ref()?, self.verified.as_ref()?);
@@ -101,11 +105,17 @@ pub enum Action {
     ClaimDiffers { claimed: String, verified: Domain },
     /// The content of a message begins to come, see [`Session::take_content`].
     DataStarts(Arc<Envelope>),
-    /// The message is whole, `bytes` of it in all, the last of them in [`Session::take_content`]. Nothing
-    /// more is taken from the client until [`Session::answer`].
-    Message { envelope: Arc<Envelope>, bytes: u64 },
+    /// The message is whole, `bytes` of it in all, the last of them in [`Session::take_content`]; with
+    /// `eight_bit` some are beyond ASCII, whatever the envelope says. Nothing more is taken from the client
+    /// until [`Session::answer`].
+    Message { envelope: Arc<Envelope>, bytes: u64, eight_bit: bool },
     /// The message that had begun will not come, or its answer comes too late: drop what there is of it.
     Aborted,
+    /// A command or a message was refused for good with `reply`; worth a log line. `line` is what came, cut
+    /// and printable. The session's bounds on errors hold for these too.
+    Refused { line: String, reply: Reply },
+    /// The client speaks TLS to a port that begins in the clear; it gets no reply.
+    SpeaksTls,
     /// Send what [`Session::output`] still holds, then close the connection.
     Close,
 }
@@ -124,6 +134,8 @@ pub struct Session {
     content: Vec<u8>,
     errors: usize,
     refused_recipients: usize,
+    /// When the whole session is over at the latest.
+    last_moment: Instant,
     /// Close with 421 as soon as no message is on its way.
     stopping: bool,
     deadline: Instant,
@@ -137,20 +149,26 @@ enum State {
     Naming,
     /// A transaction is open.
     Mail(Envelope),
-    Data(Reading),
+    /// Content comes, up to the final dot.
+    Data(Incoming, Decoder),
+    /// Content comes, up to the end of a chunk.
+    Chunk {
+        message: Incoming,
+        checker: Checker,
+        left: u64,
+        last: bool,
+    },
+    /// A chunk has ended and another one is to come.
+    Chunks(Incoming, Checker),
+    /// A chunk that nobody wants goes by; then comes the reply, and things are as they were.
+    Skip {
+        left: u64,
+        reply: Reply,
+        back: Box<State>,
+    },
     /// The message is with the driver.
     Answering,
     Closed,
-}
-
-/// A message on its way.
-#[derive(Debug)]
-struct Reading {
-    envelope: Arc<Envelope>,
-    decoder: Decoder,
-    bytes: u64,
-    /// Why it will be refused at its end.
-    refusal: Option<Reply>,
 }
 
 impl Session {
@@ -169,6 +187,7 @@ impl Session {
             content: Vec::new(),
             errors: 0,
             refused_recipients: 0,
+            last_moment: now + Duration::from_secs(SERVER_SESSION_S_MAX),
             stopping: false,
             deadline: now + Duration::from_secs(SERVER_COMMAND_WAIT_S),
         };
@@ -184,8 +203,10 @@ impl Session {
             match &mut self.state {
                 State::Closed => rest = &[],
                 State::Naming | State::Answering => break,
-                State::Data(_) => self.content_arrives(now, &mut rest),
-                State::Idle | State::Mail(_) => self.line_arrives(now, desk, &mut rest),
+                State::Data(..) | State::Chunk { .. } | State::Skip { .. } => {
+                    self.content_arrives(now, &mut rest);
+                }
+                State::Idle | State::Mail(_) | State::Chunks(..) => self.line_arrives(now, desk, &mut rest),
             }
         }
         bytes.len() - rest.len()
@@ -246,10 +267,12 @@ impl Session {
 
     /// When [`Session::timeout`] is to be called, unless something happens before.
     pub fn deadline(&self) -> Instant {
-        match self.state {
-            State::Closed => Instant::NEVER,
-            _ => self.deadline,
-        }
+        let pace = match &self.state {
+            State::Closed => return Instant::NEVER,
+            State::Data(message, _) | State::Chunk { message, .. } => message.pace.looked_at(),
+            _ => Instant::NEVER,
+        };
+        self.deadline.min(self.last_moment).min(pace)
     }
 
     /// The deadline has come; an earlier call does nothing.
@@ -257,10 +280,13 @@ impl Session {
         if now < self.deadline() {
             return;
         }
+        let told = |text| Reply::new(421, Enhanced(4, 4, 2), text);
         match self.state {
+            _ if now >= self.last_moment => self.end(told("The session has lasted too long")),
             State::Naming => self.resolved(now, None),
             State::Answering => self.end(Reply::new(421, Enhanced(4, 3, 0), "The answer took too long")),
-            _ => self.end(Reply::new(421, Enhanced(4, 4, 2), "Nothing came for too long")),
+            _ if now >= self.deadline => self.end(told("Nothing came for too long")),
+            _ => self.look_at_pace(now),
         }
     }
 
@@ -277,13 +303,21 @@ impl Session {
         }
     }
 
+    /// What a client is told for whom there is no session: 421, to be sent before the connection is closed.
+    pub fn turn_away(name: &Domain) -> Vec<u8> {
+        let mut told = Vec::new();
+        let text = format!("{name} Too many connections; come back later");
+        Reply::new(421, Enhanced(4, 3, 2), text).write_to(&mut told);
+        told
+    }
+
     /// Whether the session is over; what is left of the output may still be sent.
     pub fn is_finished(&self) -> bool {
         matches!(self.state, State::Closed)
     }
 
     fn stop_if_asked(&mut self) {
-        if self.stopping && matches!(self.state, State::Idle | State::Mail(_)) {
+        if self.stopping && matches!(self.state, State::Idle | State::Mail(_) | State::Chunks(..)) {
             self.end(Reply::new(421, Enhanced(4, 3, 2), "The service is going down; come back later"));
         }
     }
@@ -301,67 +335,23 @@ impl Session {
     }
 
     fn leave(&mut self) {
-        let state = std::mem::replace(&mut self.state, State::Closed);
-        let lost = match state {
-            State::Data(reading) => reading.refusal.is_none(),
+        self.drop_transaction();
+        self.state = State::Closed;
+        self.actions.push_back(Action::Close);
+    }
+
+    /// Forgets the transaction; the driver hears of it when it has some of the content.
+    fn drop_transaction(&mut self) {
+        self.content = Vec::new();
+        let lost = match std::mem::replace(&mut self.state, State::Idle) {
+            State::Data(message, _) | State::Chunk { message, .. } | State::Chunks(message, _) => {
+                !message.is_refused()
+            }
             State::Answering => true,
             _ => false,
         };
         if lost {
             self.actions.push_back(Action::Aborted);
         }
-        self.content = Vec::new();
-        self.actions.push_back(Action::Close);
-    }
-
-    /// Takes content up to its end or to the end of `input`.
-    fn content_arrives(&mut self, now: Instant, input: &mut &[u8]) {
-        let State::Data(reading) = &mut self.state else { return };
-        self.deadline = now + Duration::from_secs(SERVER_CONTENT_WAIT_S);
-        let before = self.content.len();
-        let ended = reading.decoder.decode(input, &mut self.content);
-        reading.bytes += (self.content.len() - before) as u64;
-        if reading.refusal.is_none() {
-            reading.refusal = reading.fault(self.settings.message_bytes_max);
-            if reading.refusal.is_some() {
-                self.actions.push_back(Action::Aborted);
-            }
-        }
-        if reading.refusal.is_some() {
-            self.content = Vec::new();
-        }
-        if ended {
-            self.content_ended(now);
-        }
-    }
-
-    fn content_ended(&mut self, now: Instant) {
-        let State::Data(reading) = std::mem::replace(&mut self.state, State::Answering) else { return };
-        match reading.refusal {
-            Some(refusal) => {
-                self.state = State::Idle;
-                self.reply(now, refusal);
-                self.stop_if_asked();
-            }
-            None => {
-                let Reading { envelope, bytes, .. } = reading;
-                self.deadline = now + Duration::from_secs(SERVER_ANSWER_WAIT_S);
-                self.actions.push_back(Action::Message { envelope, bytes });
-            }
-        }
-    }
-}
-
-impl Reading {
-    fn new(envelope: Arc<Envelope>) -> Self {
-        Reading { envelope, decoder: Decoder::default(), bytes: 0, refusal: None }
-    }
-
-    fn fault(&self, bytes_max: u64) -> Option<Reply> {
-        if let Some(fault) = self.decoder.fault() {
-            return Some(Reply::new(550, Enhanced(5, 6, 0), format!("Refused: {fault}")));
-        }
-        let over = self.bytes > bytes_max;
-        over.then(|| Reply::new(552, Enhanced(5, 3, 4), format!("Refused: larger than {bytes_max} bytes")))
     }
 }

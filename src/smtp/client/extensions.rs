@@ -1,6 +1,9 @@
 //! What a server offers in its reply to EHLO (RFC 5321 §4.1.1.1). Unknown keywords are passed over; a
 //! malformed one counts as not offered, so that nothing is sent which the server did not ask for.
 
+use std::collections::BTreeSet;
+
+use crate::mail::Recipient;
 use crate::smtp::reply::Reply;
 
 /// The extensions that this client knows and the server offers.
@@ -18,6 +21,19 @@ pub struct Extensions {
     pub smtputf8: bool,
     /// RFC 8689.
     pub require_tls: bool,
+    /// RFC 9422.
+    pub limits: Limits,
+}
+
+/// The LIMITS of RFC 9422 §4; `None`: not said. None is 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Transactions on one connection.
+    pub mail_max: Option<usize>,
+    /// Recipients of one transaction.
+    pub rcpt_max: Option<usize>,
+    /// Domains among the recipients of one transaction.
+    pub rcpt_domain_max: Option<usize>,
 }
 
 impl Extensions {
@@ -34,6 +50,7 @@ impl Extensions {
                 "DSN" => offered.dsn = true,
                 "SMTPUTF8" => offered.smtputf8 = true,
                 "REQUIRETLS" => offered.require_tls = true,
+                "LIMITS" => offered.limits = Limits::parse(words),
                 _ => {}
             }
         }
@@ -43,5 +60,39 @@ impl Extensions {
     /// Whether a message of `bytes` is more than the server takes.
     pub fn refuses_size(&self, bytes: u64) -> bool {
         self.size.is_some_and(|max| max != 0 && bytes > max)
+    }
+}
+
+impl Limits {
+    fn parse<'a>(words: impl Iterator<Item = &'a str>) -> Self {
+        let mut limits = Limits::default();
+        for (name, value) in words.filter_map(|word| word.split_once('=')) {
+            let digits = (1..=6).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit());
+            let value = value.parse().ok().filter(|n| digits && *n != 0);
+            match name.to_ascii_uppercase().as_str() {
+                "MAILMAX" => limits.mail_max = value,
+                "RCPTMAX" => limits.rcpt_max = value,
+                "RCPTDOMAINMAX" => limits.rcpt_domain_max = value,
+                _ => {}
+            }
+        }
+        limits
+    }
+
+    /// For each recipient in turn whether it may be named in one transaction with those before it.
+    pub(super) fn fitting(&self, recipients: &[Recipient]) -> Vec<bool> {
+        let rcpt_max = self.rcpt_max.unwrap_or(usize::MAX);
+        let domains_max = self.rcpt_domain_max.unwrap_or(usize::MAX);
+        let (mut named, mut domains) = (0, BTreeSet::new());
+        let fits = |recipient: &Recipient| {
+            let domain = &recipient.address.domain;
+            let fits = named < rcpt_max && (domains.len() < domains_max || domains.contains(domain));
+            if fits {
+                named += 1;
+                domains.insert(domain.clone());
+            }
+            fits
+        };
+        recipients.iter().map(fits).collect()
     }
 }

@@ -298,6 +298,58 @@ fn what_the_server_does_not_offer_is_refused_here() {
 }
 
 #[test]
+fn limits_of_the_server_are_kept() {
+    play(
+        "
+        S: 220 xyz.com
+        C: EHLO bcd.com
+        S: 250-xyz.com
+        S: 250 LIMITS RCPTMAX=3 MAILMAX=1 RCPTDOMAINMAX=2 FOO=1 RCPTMAX
+        E: ready
+        H: start a@a.example b@b.example c@c.example a2@a.example b2@b.example
+        C: MAIL FROM:<b1@bcd.com>
+        S: 250 ok
+        C: RCPT TO:<a@a.example>
+        S: 250 ok
+        C: RCPT TO:<b@b.example>
+        S: 250 ok
+        C: RCPT TO:<a2@a.example>
+        S: 250 ok
+        C: DATA
+        S: 354 go on
+        E: send
+        H: end
+        C: .
+        S: 250 ok
+        E: ok 250 ok / ok 250 ok / no 452 4.5.3 The next host takes no more recipients at once \
+           / ok 250 ok / no 452 4.5.3 The next host takes no more recipients at once
+        C: QUIT
+        H: start c@c.example
+        E: no 451 4.4.2 The connection takes no more mail
+        S: 221 bye
+        E: closed",
+    );
+}
+
+#[test]
+fn limits_that_make_no_sense_are_none() {
+    let reply = Reply::new(250, None, "x\nLIMITS RCPTMAX=0 MAILMAX=1234567 RCPTDOMAINMAX=+1");
+    assert_eq!(Extensions::parse(&reply).limits, Limits::default());
+}
+
+#[test]
+fn no_transaction_takes_longer_than_two_hours() {
+    let reply = "S: 250 ok\n@ +290s\n".repeat(24);
+    let to: String = (0..30).map(|n| format!(" x{n}@xyz.com")).collect();
+    let rcpts: String = (0..30).map(|n| format!("C: RCPT TO:<x{n}@xyz.com>\n")).collect();
+    let late = ["no 451 4.4.2 the transaction takes too long"; 30].join(" / ");
+    pipelining(&format!(
+        "H: start{to}\nC: MAIL FROM:<b1@bcd.com> SIZE=10\n{rcpts}C: DATA\n{reply}S: 250 ok\n@ +239s\n@ +1s
+         E: {late}\nE: broken: the transaction takes too long"
+    ));
+}
+
+#[test]
 fn delivery_status_parameters_go_where_they_are_offered() {
     let mut session = Session::new(Domain::parse("bcd.com").unwrap(), Instant::ORIGIN);
     session.input(Instant::ORIGIN, b"220 hi\r\n250-xyz.com\r\n250-DSN\r\n250-SIZE\r\n250 SMTPUTF8\r\n");

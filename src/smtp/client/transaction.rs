@@ -40,10 +40,12 @@ pub(super) enum Phase {
 
 impl Transaction {
     pub(super) fn new(envelope: &Envelope, size: u64, offered: &Extensions) -> Self {
+        let later = Reply::new(452, Enhanced(4, 5, 3), "The next host takes no more recipients at once");
+        let fitting = offered.limits.fitting(&envelope.recipients);
         Transaction {
             mail: mail_line(envelope, size, offered),
             recipients: envelope.recipients.clone(),
-            refusals: vec![None; envelope.recipients.len()],
+            refusals: fitting.into_iter().map(|fits| (!fits).then(|| later.clone())).collect(),
             accepted: 0,
             mail_refusal: None,
             phase: Phase::Commands,
@@ -64,6 +66,11 @@ impl Transaction {
         rcpt_line(&self.recipients[index], offered)
     }
 
+    /// The first recipient from `index` on that is still to be named.
+    fn next_named(&self, index: usize) -> Option<usize> {
+        (index..self.recipients.len()).find(|i| self.refusals[*i].is_none())
+    }
+
     fn rcpt_replied(&mut self, index: usize, reply: Reply) {
         if reply.is_success() {
             self.accepted += 1;
@@ -82,15 +89,19 @@ impl Session {
         }
         if self.extensions.pipelining {
             self.say_mail(now);
-            (0..self.recipients()).for_each(|index| self.say_rcpt(now, index));
+            let mut next = self.next_named(0);
+            while let Some(index) = next {
+                self.say_rcpt(now, index);
+                next = self.next_named(index + 1);
+            }
             self.say(now, Due::Data, "DATA");
         } else if !reset {
             self.say_mail(now);
         }
     }
 
-    fn recipients(&self) -> usize {
-        self.transaction().map_or(0, |t| t.recipients.len())
+    fn next_named(&self, index: usize) -> Option<usize> {
+        self.transaction()?.next_named(index)
     }
 
     fn transaction(&self) -> Option<&Transaction> {
@@ -148,13 +159,10 @@ impl Session {
 
     /// Without pipelining: the next recipient, or DATA, or the end when nobody was accepted.
     fn after_rcpt(&mut self, now: Instant, next: usize, reply: Reply) {
-        let Some(transaction) = self.transaction() else { return };
-        if next < transaction.recipients.len() {
-            self.say_rcpt(now, next);
-        } else if transaction.accepted > 0 {
-            self.say(now, Due::Data, "DATA");
-        } else {
-            self.finish(reply);
+        match self.next_named(next) {
+            Some(index) => self.say_rcpt(now, index),
+            None if self.transaction().is_some_and(|t| t.accepted > 0) => self.say(now, Due::Data, "DATA"),
+            None => self.finish(reply),
         }
     }
 

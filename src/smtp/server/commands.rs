@@ -2,39 +2,50 @@
 //! A command that fails changes nothing but the count of errors; past its bound the session ends with 421.
 
 use super::*;
+use crate::limits::{LOGGED_COMMAND_BYTES_MAX, SESSION_ERRORS_MAX, SESSION_REFUSED_RECIPIENTS_MAX};
 use crate::smtp::command::{self, Command, ForwardPath, RcptParameters};
 
-/// The extensions of EHLO that have no parameter; SIZE comes beside them.
-const EXTENSIONS: &str = "PIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nDSN\nHELP";
-const HELP: &str = "EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT\nMAIL FROM:<address> SIZE= BODY= RET= \
+/// The extensions of EHLO that are always offered and have no parameter.
+const EXTENSIONS: &str = "PIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nDSN\nCHUNKING";
+const HELP: &str = "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT\nMAIL FROM:<address> SIZE= BODY= RET= \
                     ENVID=\nRCPT TO:<address> NOTIFY= ORCPT=";
 
+/// The first byte of a TLS client hello; no command begins with it.
+const TLS_HANDSHAKE: u8 = 0x16;
+const NO_SYNTAX: Enhanced = Enhanced(5, 5, 2);
 const WRONG_ORDER: Enhanced = Enhanced(5, 5, 1);
 
 impl Session {
     /// Takes one line from `input`, if its end is there, and replies to it.
     pub(super) fn line_arrives(&mut self, now: Instant, desk: &impl Desk, input: &mut &[u8]) {
+        if self.lines.is_empty() && self.client.claimed.is_none() && input.first() == Some(&TLS_HANDSHAKE) {
+            self.actions.push_back(Action::SpeaksTls);
+            return self.leave();
+        }
         // Taken out while the line borrows from it.
         let mut lines = std::mem::take(&mut self.lines);
         if let Some(line) = lines.next(input) {
-            let command = match line {
+            let command = match &line {
                 Ok(line) => command::parse(line),
-                Err(fault) => Err(Reply::new(500, Enhanced(5, 5, 2), format!("Refused: {fault}"))),
+                Err(fault) => Err(Reply::new(500, NO_SYNTAX, format!("Refused: {fault}"))),
             };
             match command.and_then(|command| self.obey(now, desk, command)) {
                 Ok(Some(reply)) => self.reply(now, reply),
                 Ok(None) => {}
-                Err(reply) => self.refuse(now, reply),
+                Err(reply) => self.refuse(now, line.unwrap_or_default(), reply),
             }
         }
         self.lines = lines;
     }
 
     /// Replies to a command that failed. Errors of protocol and refused recipients are bounded each.
-    fn refuse(&mut self, now: Instant, reply: Reply) {
+    pub(super) fn refuse(&mut self, now: Instant, line: &[u8], reply: Reply) {
+        if reply.is_permanent() {
+            self.note_refusal(line, &reply);
+        }
         match reply.code() {
             500..=504 | 555 => self.errors += 1,
-            550..=559 => self.refused_recipients += 1,
+            550..=554 => self.refused_recipients += 1,
             _ => {}
         }
         let many =
@@ -45,6 +56,12 @@ impl Session {
         }
     }
 
+    pub(super) fn note_refusal(&mut self, line: &[u8], reply: &Reply) {
+        let shown = &line[..line.len().min(LOGGED_COMMAND_BYTES_MAX)];
+        self.actions
+            .push_back(Action::Refused { line: shown.escape_ascii().to_string(), reply: reply.clone() });
+    }
+
     /// Does what the command says and returns its reply; `None` when that was or will be queued elsewhere.
     fn obey(&mut self, now: Instant, desk: &impl Desk, command: Command) -> Result<Option<Reply>, Reply> {
         let reply = match command {
@@ -52,9 +69,20 @@ impl Session {
             Command::Helo(claimed) => return Ok(self.hello(now, claimed, false)),
             Command::Mail(path, parameters) => self.mail(desk, path, parameters)?,
             Command::Rcpt(path, parameters) => self.rcpt(desk, path, parameters)?,
-            Command::Data => self.data()?,
+            Command::Data => self.data(now)?,
+            Command::Bdat { bytes: Some(bytes), last } => {
+                self.bdat(now, bytes, last);
+                return Ok(None);
+            }
+            Command::Bdat { bytes: None, .. } => {
+                let text = "Write BDAT bytes, or BDAT bytes LAST; good bye";
+                let reply = Reply::new(501, Enhanced(5, 5, 4), text);
+                self.note_refusal(b"BDAT", &reply);
+                self.end(reply);
+                return Ok(None);
+            }
             Command::Rset => {
-                self.state = State::Idle;
+                self.drop_transaction();
                 Reply::new(250, Enhanced(2, 0, 0), "Reset")
             }
             Command::Noop => Reply::new(250, Enhanced(2, 0, 0), "Ok"),
@@ -70,7 +98,7 @@ impl Session {
     }
 
     fn hello(&mut self, now: Instant, claimed: Claimed, extended: bool) -> Option<Reply> {
-        self.state = State::Idle;
+        self.drop_transaction();
         self.client.claimed = Some(claimed);
         self.client.extended = extended;
         if self.naming {
@@ -92,9 +120,16 @@ impl Session {
             self.actions.push_back(Action::ClaimDiffers { claimed, verified });
         }
         if self.client.extended {
-            text += &format!("\nSIZE {}\n{EXTENSIONS}", self.settings.message_bytes_max);
+            text += &self.offer();
         }
         self.reply(now, Reply::new(250, None, text));
+    }
+
+    /// The lines of EHLO after the first, each with a line break before it.
+    fn offer(&self) -> String {
+        let Settings { message_bytes_max, recipients_max, smtputf8, .. } = self.settings;
+        let smtputf8 = if smtputf8 { "\nSMTPUTF8" } else { "" };
+        format!("\nSIZE {message_bytes_max}\n{EXTENSIONS}{smtputf8}\nLIMITS RCPTMAX={recipients_max}\nHELP")
     }
 
     fn mail(
@@ -106,10 +141,10 @@ impl Session {
         if self.client.claimed.is_none() {
             return Err(Reply::new(503, WRONG_ORDER, "Say EHLO or HELO first"));
         }
-        if let State::Mail(_) = self.state {
+        if !matches!(self.state, State::Idle) {
             return Err(Reply::new(503, WRONG_ORDER, "A transaction is open already"));
         }
-        if parameters.smtputf8 {
+        if parameters.smtputf8 && !self.settings.smtputf8 {
             return Err(Reply::new(555, Enhanced(5, 5, 4), "SMTPUTF8 is not offered"));
         }
         if parameters.require_tls {
@@ -160,24 +195,5 @@ impl Session {
             envelope.recipients.push(recipient);
         }
         Ok(Reply::new(250, Enhanced(2, 1, 5), "Recipient ok"))
-    }
-
-    fn data(&mut self) -> Result<Reply, Reply> {
-        match std::mem::replace(&mut self.state, State::Idle) {
-            State::Mail(envelope) if !envelope.recipients.is_empty() => {
-                let envelope = Arc::new(envelope);
-                self.actions.push_back(Action::DataStarts(Arc::clone(&envelope)));
-                self.state = State::Data(Reading::new(envelope));
-                Ok(Reply::new(354, None, "End the message with a dot on a line by itself"))
-            }
-            State::Mail(envelope) => {
-                self.state = State::Mail(envelope);
-                Err(Reply::new(554, WRONG_ORDER, "No recipient was accepted"))
-            }
-            other => {
-                self.state = other;
-                Err(Reply::new(503, WRONG_ORDER, "MAIL and RCPT come before DATA"))
-            }
-        }
     }
 }

@@ -157,12 +157,15 @@ impl Player {
         let content = self.session.take_content();
         self.content.extend(content);
         while let Some(action) = self.session.next_action() {
-            let told = self.tell(action);
-            self.actions.push_back(told);
+            let told = self.tell(&action);
+            // Every refusal is in the output too.
+            if !matches!(action, Action::Refused { .. }) {
+                self.actions.push_back(told);
+            }
         }
     }
 
-    fn tell(&mut self, action: Action) -> String {
+    fn tell(&mut self, action: &Action) -> String {
         match action {
             Action::ResolvePeer => "resolve".to_owned(),
             Action::ClaimDiffers { claimed, verified } => format!("{verified} claims to be {claimed}"),
@@ -171,13 +174,18 @@ impl Player {
                 format!("data <{}> to {}", envelope.reverse_path, to.join(","))
             }
             Action::Message { bytes, .. } => {
-                assert_eq!(bytes, self.content.len() as u64);
+                assert_eq!(*bytes, self.content.len() as u64);
                 format!("message \"{}\"", script::shown(&std::mem::take(&mut self.content)))
             }
             Action::Aborted => {
                 self.content.clear();
                 "aborted".to_owned()
             }
+            Action::Refused { line, reply } => {
+                assert!(self.session.is_finished() || reply.is_permanent(), "{line}");
+                String::new()
+            }
+            Action::SpeaksTls => "speaks TLS".to_owned(),
             Action::Close => "close".to_owned(),
         }
     }

@@ -1,0 +1,77 @@
+//! Arbitrary bytes in arbitrary pieces: the same replies however they are cut, one for each command.
+
+use proptest::prelude::*;
+
+use crate::limits::REPLIES_HELD_BYTES_MAX;
+use crate::smtp::Reply;
+use crate::smtp::server::Action;
+use crate::smtp::server::dialogue::{House, session};
+use crate::time::Instant;
+
+#[test]
+fn replies_that_nobody_reads_stop_the_input() {
+    let mut session = session();
+    session.resolved(Instant::ORIGIN, None);
+    let flood = b"HELP\r\n".repeat(10_000);
+    let used = session.input(Instant::ORIGIN, &House, &flood);
+    assert!(used < flood.len());
+    assert!(session.output().len() < REPLIES_HELD_BYTES_MAX + 1000);
+    session.sent(session.output().len());
+    assert!(session.input(Instant::ORIGIN, &House, &flood[used..]) > 0);
+}
+
+/// Bytes that are likelier than others to mean something.
+fn chatter() -> impl Strategy<Value = Vec<u8>> {
+    let word = prop_oneof![
+        4 => proptest::sample::select(vec![
+            &b"EHLO x\r\n"[..], b"HELO x\r\n", b"MAIL FROM:<a@b.example>\r\n", b"RCPT TO:<b1@bcd.com>\r\n",
+            b"DATA\r\n", b"\r\n.\r\n", b".\r\n", b"\r", b"\n", b"\0", b".", b"RSET\r\n", b"NOOP\r\n", b"<",
+            b"MAIL FROM:<a@b.example> SIZE=1 RET=FULL\r\n", b"VRFY \xc3\xa9\r\n", b"HELP\r\n",
+        ])
+        .prop_map(<[u8]>::to_vec),
+        1 => proptest::collection::vec(any::<u8>(), 0..40),
+    ];
+    proptest::collection::vec(word, 0..60).prop_map(|words| words.concat())
+}
+
+/// What one client's bytes lead to, however they are cut: all output, and how many lines were commands.
+fn outcome(bytes: &[u8], cuts: &[usize]) -> (Vec<u8>, usize) {
+    let mut session = session();
+    session.resolved(Instant::ORIGIN, None);
+    let (mut output, mut messages) = (Vec::new(), 0);
+    let mut rest = bytes;
+    let mut cuts = cuts.iter().cycle();
+    while !rest.is_empty() {
+        let piece = rest.len().min(*cuts.next().unwrap());
+        let used = session.input(Instant::ORIGIN, &House, &rest[..piece]);
+        rest = &rest[used..];
+        while let Some(action) = session.next_action() {
+            if let Action::Message { .. } = action {
+                messages += 1;
+                session.answer(Instant::ORIGIN, Reply::new(250, None, "taken"));
+            }
+        }
+        assert!(session.content_len() <= 1000 && session.output().len() <= 100_000);
+        output.extend(session.output());
+        session.sent(session.output().len());
+    }
+    (output, messages)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+
+    #[test]
+    fn arbitrary_bytes_in_arbitrary_pieces(bytes in chatter(), cuts in proptest::collection::vec(1..50usize, 1..9)) {
+        let whole = outcome(&bytes, &[usize::MAX]);
+        prop_assert_eq!(outcome(&bytes, &cuts), whole);
+    }
+
+    #[test]
+    fn every_command_has_one_reply(lines in proptest::collection::vec("[A-Za-z:<>@. ]{0,30}", 1..19)) {
+        let bytes: Vec<u8> = lines.iter().flat_map(|line| format!("{line}\r\n").into_bytes()).collect();
+        let (output, _) = outcome(&bytes, &[7]);
+        let replies = output.split(|b| *b == b'\n').filter(|line| line.get(3) == Some(&b' ')).count();
+        prop_assert_eq!(replies, lines.len() + 1);
+    }
+}
