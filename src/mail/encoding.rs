@@ -43,15 +43,44 @@ fn append_quoted_line(out: &mut Vec<u8>, line: &[u8]) {
     }
 }
 
-/// Appends `bytes` in base64, in lines of 76 characters, each with its CRLF.
-pub fn append_base64(out: &mut Vec<u8>, bytes: &[u8]) {
-    let mut line = [0; LINE_CHARS_MAX];
-    for piece in bytes.chunks(BASE64_LINE_BYTES) {
-        let encoded = &mut line[..BASE64.encode_len(piece.len())];
-        BASE64.encode_mut(piece, encoded);
-        out.extend_from_slice(encoded);
-        out.extend_from_slice(b"\r\n");
+/// Encodes in base64 what comes in pieces, in lines of 76 characters, each with its CRLF.
+#[derive(Clone, Debug, Default)]
+pub struct Base64Stream {
+    /// Less than a line's worth.
+    kept: Vec<u8>,
+}
+
+impl Base64Stream {
+    pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        let mut rest = bytes;
+        if !self.kept.is_empty() {
+            let wanted = (BASE64_LINE_BYTES - self.kept.len()).min(rest.len());
+            self.kept.extend_from_slice(&rest[..wanted]);
+            rest = &rest[wanted..];
+            if self.kept.len() == BASE64_LINE_BYTES {
+                append_base64_line(out, &self.kept);
+                self.kept.clear();
+            }
+        }
+        let lines = rest.chunks_exact(BASE64_LINE_BYTES);
+        self.kept.extend_from_slice(lines.remainder());
+        lines.for_each(|line| append_base64_line(out, line));
     }
+
+    pub fn finish(self, out: &mut Vec<u8>) {
+        if !self.kept.is_empty() {
+            append_base64_line(out, &self.kept);
+        }
+    }
+}
+
+/// At most [`BASE64_LINE_BYTES`].
+fn append_base64_line(out: &mut Vec<u8>, bytes: &[u8]) {
+    let mut line = [0; LINE_CHARS_MAX];
+    let encoded = &mut line[..BASE64.encode_len(bytes.len())];
+    BASE64.encode_mut(bytes, encoded);
+    out.extend_from_slice(encoded);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Decodes `xtext`: `+2B` is `+`. What is no `xtext` stays as it is.
@@ -110,13 +139,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_encoded_reads_back(bytes in prop::collection::vec(any::<u8>(), 0..500)) {
+        fn what_is_encoded_reads_back(bytes in prop::collection::vec(any::<u8>(), 0..500), size in 1usize..130) {
             let encoded = quoted(&bytes);
             prop_assert!(encoded.split("\r\n").all(|line| line.len() <= 76));
             let decoded = quoted_printable_decode(encoded.as_bytes());
             prop_assert_eq!(&decoded, &bytes);
             let mut base64 = Vec::new();
-            append_base64(&mut base64, &bytes);
+            let mut stream = Base64Stream::default();
+            bytes.chunks(size).for_each(|piece| stream.push(piece, &mut base64));
+            stream.finish(&mut base64);
             let text = String::from_utf8(base64).unwrap();
             prop_assert!(text.split("\r\n").all(|line| line.len() <= 76));
             prop_assert_eq!(BASE64.decode(text.replace("\r\n", "").as_bytes()).unwrap(), bytes);

@@ -12,6 +12,7 @@ pub mod envelope;
 pub mod headers;
 pub mod id;
 pub mod received;
+pub mod recode;
 pub mod words;
 
 pub use address::{Address, AddressError, Domain, LocalPart, ReversePath};
