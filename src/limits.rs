@@ -51,6 +51,8 @@ pub const SESSION_ERRORS_MAX: usize = 20;
 pub const SESSION_REFUSED_RECIPIENTS_MAX: usize = 100;
 /// How long the reply to EHLO waits for the verified name of the peer.
 pub const PEER_NAME_WAIT_S: u64 = 5;
+/// Both sides: from the reply to STARTTLS to the end of the handshake.
+pub const TLS_HANDSHAKE_WAIT_S: u64 = 60;
 /// Server: from one command to the next (§4.5.3.2.7).
 pub const SERVER_COMMAND_WAIT_S: u64 = 5 * 60;
 /// Server: between two pieces of a message (§4.5.3.2.5 has the same for the client).

@@ -21,7 +21,7 @@ pub use transcript::TranscriptLine;
 
 use crate::limits::{
     CLIENT_CONTENT_WAIT_S, CLIENT_DATA_WAIT_S, CLIENT_FINAL_WAIT_S, CLIENT_QUIT_WAIT_S, CLIENT_REPLY_WAIT_S,
-    CLIENT_TRANSACTION_S_MAX,
+    CLIENT_TRANSACTION_S_MAX, TLS_HANDSHAKE_WAIT_S,
 };
 use crate::mail::{Domain, Envelope};
 use crate::smtp::outbox::Outbox;
@@ -33,6 +33,10 @@ use crate::time::Instant;
 pub enum Event {
     /// The server has greeted us; call [`Session::start`] or [`Session::quit`].
     Ready,
+    /// Do the TLS handshake, then call [`Session::tls_started`]. When it fails, drop the session.
+    StartTls,
+    /// The server did not want STARTTLS after all. The session is ready, in the clear.
+    TlsRefused(Reply),
     /// Hand in the content: [`Session::content`], then [`Session::end_of_content`].
     SendContent,
     /// The transaction is over. Unless [`Event::Broken`] or [`Event::Closed`] follows, the next may start.
@@ -59,6 +63,7 @@ pub struct Session {
     transcript: Transcript,
     /// The server may still hold a transaction that did not come to its end.
     dirty: bool,
+    under_tls: bool,
     /// Transactions that the server still takes on this connection, where it said so.
     mails_left: Option<usize>,
     deadline: Instant,
@@ -71,6 +76,10 @@ enum State {
     /// Greeting, EHLO, HELO.
     Opening,
     Ready,
+    /// STARTTLS was said.
+    Securing,
+    /// The server agreed to TLS; nothing in the clear may follow.
+    Handshake,
     Transaction(Transaction),
     Quitting,
     Closed,
@@ -82,6 +91,7 @@ enum Due {
     Greeting,
     Ehlo,
     Helo,
+    StartTls,
     Rset,
     Mail,
     /// The index of the recipient.
@@ -97,6 +107,7 @@ impl Due {
             Due::Greeting => "a new connection",
             Due::Ehlo => "EHLO",
             Due::Helo => "HELO",
+            Due::StartTls => "STARTTLS",
             Due::Rset => "RSET",
             Due::Mail => "MAIL",
             Due::Rcpt(_) => "RCPT",
@@ -129,6 +140,7 @@ impl Session {
             events: VecDeque::new(),
             transcript: Transcript::default(),
             dirty: false,
+            under_tls: false,
             mails_left: None,
             deadline: now,
             last_moment: Instant::NEVER,
@@ -151,6 +163,13 @@ impl Session {
     pub fn input(&mut self, now: Instant, bytes: &[u8]) {
         let mut rest = bytes;
         while !self.is_finished() {
+            if let State::Handshake = self.state {
+                // Someone put words into the server's mouth, to be taken as said under TLS.
+                if !rest.is_empty() || !self.replies.is_empty() {
+                    self.break_off("the server went on in the clear after its reply to STARTTLS".to_owned());
+                }
+                return;
+            }
             match self.replies.next(&mut rest) {
                 Ok(Some(reply)) => self.replied(now, reply),
                 Ok(None) => return,
@@ -226,12 +245,31 @@ impl Session {
         }
     }
 
+    /// Says STARTTLS; only after [`Event::Ready`] and where it is offered, else nothing happens.
+    pub fn start_tls(&mut self, now: Instant) {
+        if self.is_ready() && self.extensions.starttls && !self.dirty {
+            self.state = State::Securing;
+            self.say(now, Due::StartTls, "STARTTLS");
+        }
+    }
+
+    /// The handshake of [`Event::StartTls`] is done: EHLO is said anew, and what was offered in the clear is
+    /// forgotten (RFC 3207 §4.2).
+    pub fn tls_started(&mut self, now: Instant) {
+        if let State::Handshake = self.state {
+            self.under_tls = true;
+            self.extensions = Extensions::default();
+            self.state = State::Opening;
+            self.say_ehlo(now);
+        }
+    }
+
     /// Says QUIT; a transaction that is open is given up, its recipients are deferred.
     pub fn quit(&mut self, now: Instant) {
         if matches!(self.state, State::Quitting | State::Closed) {
             return;
         }
-        if !self.due.is_empty() || matches!(self.state, State::Transaction(_)) {
+        if !self.due.is_empty() || matches!(self.state, State::Transaction(_) | State::Handshake) {
             return self.break_off("given up before the end".to_owned());
         }
         self.state = State::Quitting;
@@ -243,7 +281,7 @@ impl Session {
         match self.state {
             State::Ready | State::Closed => Instant::NEVER,
             State::Transaction(_) => self.deadline.min(self.last_moment),
-            State::Opening | State::Quitting => self.deadline,
+            _ => self.deadline,
         }
     }
 
@@ -254,6 +292,7 @@ impl Session {
         }
         let what = self.due.front().map_or("the message", |(due, _)| due.name());
         let text = match self.due.is_empty() {
+            _ if matches!(self.state, State::Handshake) => "the TLS handshake takes too long".to_owned(),
             _ if now < self.deadline => "the transaction takes too long".to_owned(),
             true => "the server takes no more of the message".to_owned(),
             false => format!("no reply to {what} in time"),
@@ -280,7 +319,7 @@ impl Session {
         if envelope.smtputf8 && !offered.smtputf8 {
             return Some(Reply::new(553, Enhanced(5, 6, 7), "The next host does not offer SMTPUTF8"));
         }
-        if envelope.require_tls && !offered.require_tls {
+        if envelope.require_tls && !(offered.require_tls && self.under_tls) {
             return Some(Reply::new(550, Enhanced(5, 7, 30), "The next host does not offer REQUIRETLS"));
         }
         if offered.refuses_size(size) {
@@ -325,6 +364,7 @@ impl Session {
                 self.events.push_back(Event::Refused(reply));
                 self.close(Event::Closed);
             }
+            Some((Due::StartTls, _)) => self.start_tls_replied(now, reply),
             Some((due @ (Due::Greeting | Due::Ehlo | Due::Helo), _)) => self.opening(now, due, reply),
             Some(_) if reply.code() == 421 => self.hang_up(reply),
             Some((due, _)) => self.transaction_replied(now, due, reply),
@@ -337,10 +377,7 @@ impl Session {
     /// A reply before Ready.
     fn opening(&mut self, now: Instant, due: Due, reply: Reply) {
         match due {
-            Due::Greeting if reply.is_success() => {
-                let line = format!("EHLO {}", self.ehlo);
-                self.say(now, Due::Ehlo, &line);
-            }
+            Due::Greeting if reply.is_success() => self.say_ehlo(now),
             Due::Ehlo if reply.is_permanent() => {
                 let line = format!("HELO {}", self.ehlo);
                 self.say(now, Due::Helo, &line);
@@ -360,6 +397,24 @@ impl Session {
                 self.events.push_back(Event::Refused(reply));
                 self.quit(now);
             }
+        }
+    }
+
+    fn say_ehlo(&mut self, now: Instant) {
+        let line = format!("EHLO {}", self.ehlo);
+        self.say(now, Due::Ehlo, &line);
+    }
+
+    fn start_tls_replied(&mut self, now: Instant, reply: Reply) {
+        if reply.code() == 220 {
+            self.state = State::Handshake;
+            self.wait(now, TLS_HANDSHAKE_WAIT_S);
+            self.events.push_back(Event::StartTls);
+        } else if reply.is_transient() || reply.is_permanent() {
+            self.state = State::Ready;
+            self.events.push_back(Event::TlsRefused(reply));
+        } else {
+            self.break_off(format!("{} is no reply to STARTTLS", reply.code()));
         }
     }
 
@@ -385,7 +440,7 @@ impl Session {
         match self.state {
             State::Closed => {}
             State::Quitting => self.close(Event::Closed),
-            State::Opening | State::Ready | State::Transaction(_) => {
+            _ => {
                 self.finish(Reply::new(451, Enhanced(4, 4, 2), reason.clone()));
                 self.close(Event::Broken(reason));
             }

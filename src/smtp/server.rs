@@ -6,6 +6,7 @@ mod commands;
 mod content;
 #[cfg(test)]
 mod dialogue;
+mod security;
 #[cfg(test)]
 mod tests;
 
@@ -39,6 +40,8 @@ pub struct Settings {
     pub recipients_max: usize,
     /// Offer SMTPUTF8: the house behind this session can carry such mail on.
     pub smtputf8: bool,
+    /// Offer STARTTLS as long as the connection is in the clear.
+    pub starttls: bool,
 }
 
 impl Settings {
@@ -49,6 +52,7 @@ impl Settings {
             message_bytes_max: MESSAGE_BYTES_MAX as u64,
             recipients_max: RECIPIENTS_MAX,
             smtputf8: false,
+            starttls: false,
         }
     }
 }
@@ -69,6 +73,17 @@ pub struct Client {
     pub verified: Option<Domain>,
     /// It said EHLO.
     pub extended: bool,
+    /// What the connection runs under, once it does.
+    pub tls: Option<Tls>,
+}
+
+/// The TLS of a connection, for `Received:` and the console.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// As `TLSv1.3`.
+    pub version: String,
+    /// The cipher suite's registered name.
+    pub cipher: String,
 }
 
 impl Client {
@@ -114,6 +129,9 @@ pub enum Action {
     /// A command or a message was refused for good with `reply`; worth a log line. `line` is what came, cut
     /// and printable. The session's bounds on errors hold for these too.
     Refused { line: String, reply: Reply },
+    /// Send the output, then do the TLS handshake with what comes next from the socket, then call
+    /// [`Session::tls_started`]. Whatever was read before goes to [`Session::input`], which drops it.
+    StartTls,
     /// The client speaks TLS to a port that begins in the clear; it gets no reply.
     SpeaksTls,
     /// Send what [`Session::output`] still holds, then close the connection.
@@ -166,6 +184,8 @@ enum State {
         reply: Reply,
         back: Box<State>,
     },
+    /// 220 was said to STARTTLS; what comes in the clear is dropped.
+    Handshake,
     /// The message is with the driver.
     Answering,
     Closed,
@@ -175,7 +195,7 @@ impl Session {
     /// A connection that was accepted at `now`. The greeting is in the output, the first action waits.
     pub fn new(settings: Settings, peer: Peer, now: Instant) -> Self {
         let greeting = Reply::new(220, None, format!("{} ESMTP Stagepost", settings.name));
-        let client = Client { ip: peer.ip, claimed: None, verified: None, extended: false };
+        let client = Client { ip: peer.ip, claimed: None, verified: None, extended: false, tls: None };
         let mut session = Session {
             settings,
             client,
@@ -201,7 +221,7 @@ impl Session {
         let mut rest = bytes;
         while !rest.is_empty() && self.output.len() < REPLIES_HELD_BYTES_MAX {
             match &mut self.state {
-                State::Closed => rest = &[],
+                State::Closed | State::Handshake => rest = &[],
                 State::Naming | State::Answering => break,
                 State::Data(..) | State::Chunk { .. } | State::Skip { .. } => {
                     self.content_arrives(now, &mut rest);
@@ -279,6 +299,9 @@ impl Session {
     pub fn timeout(&mut self, now: Instant) {
         if now < self.deadline() {
             return;
+        }
+        if let State::Handshake = self.state {
+            return self.leave();
         }
         let told = |text| Reply::new(421, Enhanced(4, 4, 2), text);
         match self.state {

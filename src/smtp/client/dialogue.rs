@@ -102,6 +102,8 @@ impl Player {
                 }
             }
             "end" => self.session.end_of_content(self.now),
+            "starttls" => self.session.start_tls(self.now),
+            "tls" => self.session.tls_started(self.now),
             "quit" => self.session.quit(self.now),
             "closed" => self.session.closed(),
             other => panic!("driver: {other}"),
@@ -138,6 +140,8 @@ impl Player {
 fn told(event: &Event) -> String {
     match event {
         Event::Ready => "ready".to_owned(),
+        Event::StartTls => "start TLS".to_owned(),
+        Event::TlsRefused(reply) => format!("no TLS: {reply}"),
         Event::SendContent => "send".to_owned(),
         Event::Refused(reply) => format!("refused {reply}"),
         Event::Broken(reason) => format!("broken: {reason}"),

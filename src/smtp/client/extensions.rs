@@ -19,6 +19,8 @@ pub struct Extensions {
     pub dsn: bool,
     /// RFC 6531.
     pub smtputf8: bool,
+    /// RFC 3207.
+    pub starttls: bool,
     /// RFC 8689.
     pub require_tls: bool,
     /// RFC 9422.
@@ -49,6 +51,7 @@ impl Extensions {
                 "8BITMIME" => offered.eight_bit_mime = true,
                 "DSN" => offered.dsn = true,
                 "SMTPUTF8" => offered.smtputf8 = true,
+                "STARTTLS" => offered.starttls = true,
                 "REQUIRETLS" => offered.require_tls = true,
                 "LIMITS" => offered.limits = Limits::parse(words),
                 _ => {}

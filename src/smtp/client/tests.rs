@@ -1,5 +1,7 @@
 //! Dialogues with the client: outcomes for each recipient, fallbacks, timeouts, servers that misbehave.
 
+mod security;
+
 use proptest::prelude::*;
 
 use super::dialogue::{envelope, play};

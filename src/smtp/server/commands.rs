@@ -81,6 +81,7 @@ impl Session {
                 self.end(reply);
                 return Ok(None);
             }
+            Command::StartTls => return self.start_tls(now).map(|()| None),
             Command::Rset => {
                 self.drop_transaction();
                 Reply::new(250, Enhanced(2, 0, 0), "Reset")
@@ -127,9 +128,18 @@ impl Session {
 
     /// The lines of EHLO after the first, each with a line break before it.
     fn offer(&self) -> String {
-        let Settings { message_bytes_max, recipients_max, smtputf8, .. } = self.settings;
-        let smtputf8 = if smtputf8 { "\nSMTPUTF8" } else { "" };
-        format!("\nSIZE {message_bytes_max}\n{EXTENSIONS}{smtputf8}\nLIMITS RCPTMAX={recipients_max}\nHELP")
+        let Settings { message_bytes_max, recipients_max, smtputf8, starttls, .. } = self.settings;
+        let under_tls = self.client.tls.is_some();
+        let mut offer = format!("\nSIZE {message_bytes_max}\n{EXTENSIONS}\nLIMITS RCPTMAX={recipients_max}");
+        for (keyword, offered) in
+            [("SMTPUTF8", smtputf8), ("STARTTLS", starttls && !under_tls), ("REQUIRETLS", under_tls)]
+        {
+            if offered {
+                offer.push('\n');
+                offer.push_str(keyword);
+            }
+        }
+        offer + "\nHELP"
     }
 
     fn mail(
@@ -147,8 +157,8 @@ impl Session {
         if parameters.smtputf8 && !self.settings.smtputf8 {
             return Err(Reply::new(555, Enhanced(5, 5, 4), "SMTPUTF8 is not offered"));
         }
-        if parameters.require_tls {
-            return Err(Reply::new(555, Enhanced(5, 5, 4), "REQUIRETLS is not offered"));
+        if parameters.require_tls && self.client.tls.is_none() {
+            return Err(Reply::new(555, Enhanced(5, 5, 4), "REQUIRETLS is offered under TLS only"));
         }
         let bytes_max = self.settings.message_bytes_max;
         if parameters.size.is_some_and(|size| size > bytes_max) {

@@ -129,6 +129,11 @@ impl Player {
                 let (code, text) = rest.split_once(' ').unwrap();
                 self.session.answer(self.now, Reply::new(code.parse().unwrap(), None, text.to_owned()));
             }
+            "tls" => {
+                let tls =
+                    Tls { version: "TLSv1.3".to_owned(), cipher: "TLS13_AES_128_GCM_SHA256".to_owned() };
+                self.session.tls_started(self.now, tls);
+            }
             "shutdown" => self.session.shutdown(self.now),
             "closed" => self.session.closed(),
             other => panic!("house: {other}"),
@@ -185,6 +190,7 @@ impl Player {
                 assert!(self.session.is_finished() || reply.is_permanent(), "{line}");
                 String::new()
             }
+            Action::StartTls => "start TLS".to_owned(),
             Action::SpeaksTls => "speaks TLS".to_owned(),
             Action::Close => "close".to_owned(),
         }

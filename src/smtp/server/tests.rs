@@ -5,6 +5,7 @@ use super::dialogue::play;
 mod arbitrary;
 mod commands;
 mod content;
+mod security;
 
 const HELLO: &str = "
     S: 220 bcd.com ESMTP Stagepost

@@ -297,7 +297,7 @@ fn tls_in_the_clear_is_noticed() {
 #[test]
 fn smtputf8_is_taken_where_it_is_offered() {
     let offering = || Settings { smtputf8: true, ..settings() };
-    let hello = HELLO.replace("S: 250-LIMITS", "S: 250-SMTPUTF8\nS: 250-LIMITS");
+    let hello = HELLO.replace("S: 250 HELP", "S: 250-SMTPUTF8\nS: 250 HELP");
     play_with(
         offering(),
         &format!(
@@ -321,6 +321,6 @@ fn smtputf8_is_taken_where_it_is_offered() {
         C: MAIL FROM:<a@a.example> SMTPUTF8
         S: 555 5.5.4 SMTPUTF8 is not offered
         C: MAIL FROM:<a@a.example> REQUIRETLS
-        S: 555 5.5.4 REQUIRETLS is not offered",
+        S: 555 5.5.4 REQUIRETLS is offered under TLS only",
     );
 }
