@@ -22,4 +22,6 @@ ln -s /proc/self/fd/2 "$root/dev/stderr"
 mount -t tmpfs run "$root/run"
 mount -t tmpfs tmp "$root/tmp"
 chmod 1777 "$root/tmp"
+# BIND=FOLDER:PLACE shows one folder of this machine inside.
+[ -z "${BIND:-}" ] || mount --bind "${BIND%%:*}" "$root${BIND#*:}"
 exec chroot "$root" /bin/sh -e "/lab/$start" "$@"
