@@ -2,10 +2,14 @@
 //! plain values, blocking-free sockets and `io::Result`; nothing here waits for the network.
 
 pub mod clock;
+pub mod disk;
 pub mod entropy;
+pub mod init;
 pub mod maildir;
 pub mod nic;
 pub mod process;
+pub mod slots;
 pub mod sockets;
 pub mod tty;
 pub mod udp;
+pub mod watchdog;

@@ -1,0 +1,91 @@
+//! The disk that the machine was started from, found by the root file system and never by a name that the
+//! kernel may give to another disk tomorrow. Sources: sysfs `dev/block`, the partition table of `board/`.
+//! Danger: writing to a partition of the wrong disk; everything goes through [`Disk::of_root`].
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{major, minor};
+
+/// Where things are on every board's disk: the number of the partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// vfat: the boot loader and its environment.
+    Boot = 1,
+    /// squashfs: kernel and program.
+    SlotA = 2,
+    SlotB = 3,
+    /// ext4: configuration, spool, mail.
+    Data = 4,
+}
+
+/// A disk by its place in sysfs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disk {
+    sysfs: PathBuf,
+    root: u32,
+}
+
+impl Disk {
+    /// # Errors
+    /// `NotFound` when the root is no partition of a disk, as with an initramfs.
+    pub fn of_root() -> io::Result<Self> {
+        let device = fs::metadata("/")?.dev();
+        let place = format!("/sys/dev/block/{}:{}", major(device), minor(device));
+        Self::of_partition(&fs::canonicalize(place)?)
+    }
+
+    /// `place` is a partition's folder in sysfs; its disk's folder is the one around it.
+    fn of_partition(place: &Path) -> io::Result<Self> {
+        let root = number_of(place).ok_or(io::ErrorKind::NotFound)?;
+        let sysfs = place.parent().ok_or(io::ErrorKind::NotFound)?.to_owned();
+        Ok(Disk { sysfs, root })
+    }
+
+    /// The slot that is running.
+    pub fn running(&self) -> Option<Part> {
+        [Part::SlotA, Part::SlotB].into_iter().find(|&slot| slot as u32 == self.root)
+    }
+
+    /// The device of a partition, such as `/dev/mmcblk0p4`.
+    ///
+    /// # Errors
+    /// `NotFound` when the disk has no such partition.
+    pub fn device(&self, part: Part) -> io::Result<PathBuf> {
+        for entry in fs::read_dir(&self.sysfs)? {
+            let entry = entry?;
+            if number_of(&entry.path()) == Some(part as u32) {
+                return Ok(Path::new("/dev").join(entry.file_name()));
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::NotFound, format!("the disk has no partition {}", part as u32)))
+    }
+}
+
+fn number_of(place: &Path) -> Option<u32> {
+    fs::read_to_string(place.join("partition")).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_are_found_by_number() {
+        let dir = std::env::temp_dir().join(format!("stagepost-disk-{}", std::process::id()));
+        let disk = dir.join("block/mmcblk0");
+        for (name, number) in [("mmcblk0p1", "1\n"), ("mmcblk0p3", "3\n"), ("mmcblk0p4", "4\n")] {
+            fs::create_dir_all(disk.join(name)).unwrap();
+            fs::write(disk.join(name).join("partition"), number).unwrap();
+        }
+        fs::create_dir_all(disk.join("queue")).unwrap();
+        let found = Disk::of_partition(&disk.join("mmcblk0p3")).unwrap();
+        assert_eq!(found.running(), Some(Part::SlotB));
+        assert_eq!(found.device(Part::Data).unwrap(), Path::new("/dev/mmcblk0p4"));
+        assert_eq!(found.device(Part::SlotA).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(Disk::of_partition(&disk.join("queue")).is_err());
+        fs::remove_dir_all(&dir).unwrap();
+    }
+}
