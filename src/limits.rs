@@ -89,6 +89,14 @@ pub const KEEPALIVE_INTERVAL_S: u64 = 30;
 pub const KEEPALIVE_PROBES: u32 = 4;
 /// A whole configuration as text.
 pub const CONFIG_BYTES_MAX: usize = 1024 * 1024;
+/// Statements of a configuration that is being edited.
+pub const CONFIG_STATEMENTS_MAX: usize = 20_000;
+/// Former configurations that are kept.
+pub const CONFIG_HISTORY_MAX: usize = 20;
+/// Former configurations together; the oldest go first.
+pub const CONFIG_HISTORY_BYTES_MAX: usize = 256 * 1024;
+/// How long a configuration may be on trial.
+pub const CONFIRM_MINUTES_MAX: u64 = 24 * 60;
 /// One line of a configuration, without its end.
 pub const CONFIG_LINE_BYTES_MAX: usize = 1024;
 /// Virtual domains of one box.

@@ -2,9 +2,10 @@
 //! must act. Danger: an address or a listener left out of these lists stays as it was, so a test compares
 //! them with the whole.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::config::{Config, IpLen, Service, text};
+use crate::config::{Config, IpLen, Service, Statement};
 use crate::mail::Domain;
 
 /// One line of `show changes`; displays as `- box name abc.com` or `+ box name bcd.com`.
@@ -63,15 +64,21 @@ impl<T: PartialEq + Clone> Delta<T> {
     }
 }
 
-/// The statements that `old` has and `new` has not, then those that are new, each in canonical order.
-pub fn lines(old: &Config, new: &Config) -> Vec<Line> {
-    let texts =
-        |config| -> Vec<String> { text::statements(config).iter().map(ToString::to_string).collect() };
+/// The statements that `old` has and `new` has not, then those that are new, each in their own order. Name
+/// servers in another order are others, because they are tried in turn.
+pub fn lines(old: &[Statement], new: &[Statement]) -> Vec<Line> {
+    let texts = |list: &[Statement]| -> Vec<String> { list.iter().map(ToString::to_string).collect() };
     let (old, new) = (texts(old), texts(new));
-    let (in_old, in_new): (std::collections::HashSet<&String>, std::collections::HashSet<&String>) =
-        (old.iter().collect(), new.iter().collect());
-    let removed = old.iter().filter(|s| !in_new.contains(s)).map(|s| Line::Removed(s.clone()));
-    let added = new.iter().filter(|s| !in_old.contains(s)).map(|s| Line::Added(s.clone()));
+    let in_new: HashSet<&String> = new.iter().collect();
+    let mut stay: HashSet<&String> = old.iter().filter(|statement| in_new.contains(statement)).collect();
+    let in_turn = |list: &[String]| -> Vec<String> {
+        list.iter().filter(|s| s.starts_with("box nameserver ") && stay.contains(s)).cloned().collect()
+    };
+    if in_turn(&old) != in_turn(&new) {
+        stay.retain(|statement| !statement.starts_with("box nameserver "));
+    }
+    let removed = old.iter().filter(|s| !stay.contains(s)).map(|s| Line::Removed(s.clone()));
+    let added = new.iter().filter(|s| !stay.contains(s)).map(|s| Line::Added(s.clone()));
     removed.chain(added).collect()
 }
 
@@ -94,6 +101,12 @@ pub fn change(old: &Config, new: &Config) -> Change {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::text;
+
+    fn shown(old: &str, new: &str) -> Vec<String> {
+        let statements = |text| text::statements(&parsed(text));
+        lines(&statements(old), &statements(new)).iter().map(ToString::to_string).collect()
+    }
 
     fn parsed(text: &str) -> Config {
         text::parse(text.as_bytes()).unwrap()
@@ -105,9 +118,9 @@ mod tests {
     #[test]
     fn nothing_changes_by_order_alone() {
         let turned: Vec<&str> = OLD.lines().rev().collect();
-        let turned = parsed(&turned.join("\n"));
-        assert_eq!(change(&parsed(OLD), &turned), Change::default());
-        assert_eq!(lines(&parsed(OLD), &turned), []);
+        let turned = turned.join("\n");
+        assert_eq!(change(&parsed(OLD), &parsed(&turned)), Change::default());
+        assert_eq!(shown(OLD, &turned), [""; 0]);
     }
 
     #[test]
@@ -140,11 +153,18 @@ mod tests {
     }
 
     #[test]
+    fn the_order_of_name_servers_is_a_difference() {
+        let (one, two) = ("box nameserver 10.0.0.1\n", "box nameserver 10.0.0.2\n");
+        let turned = shown(&[one, two].concat(), &[two, one].concat());
+        assert_eq!(turned.len(), 4, "{turned:?}");
+        assert_eq!(shown(&[one, two].concat(), two), ["- box nameserver 10.0.0.1"]);
+    }
+
+    #[test]
     fn statements_are_shown_as_they_go_and_come() {
         let new = format!("{}\ndomain bcd.com ehlo mail.bcd.com", OLD.replace("name abc", "name box.abc"));
-        let shown: Vec<String> = lines(&parsed(OLD), &parsed(&new)).iter().map(ToString::to_string).collect();
         assert_eq!(
-            shown,
+            shown(OLD, &new),
             ["- box name abc.com", "+ box name box.abc.com", "+ domain bcd.com ehlo mail.bcd.com"]
         );
     }

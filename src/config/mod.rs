@@ -6,6 +6,7 @@
 //! each: what is wrong, and what would be right.
 
 pub mod argument;
+pub mod candidate;
 mod check;
 pub mod diff;
 pub mod forms;

@@ -26,6 +26,7 @@
 
 pub mod answer;
 pub mod commands;
+pub mod first_boot;
 pub mod help;
 mod layout;
 pub mod line_editor;
