@@ -27,8 +27,9 @@ pub const RETURNED_HEADER_BYTES_MAX: usize = 64 * 1024;
 pub const RETURNED_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Fields of one name that a DKIM signature covers; senders write one.
 pub const SIGNED_FIELDS_OF_A_NAME_MAX: usize = 4;
-/// Parts of a message, and how deep they nest, when it must be re-encoded for a 7-bit host.
+/// Parts of a message that can be re-encoded for a 7-bit host.
 pub const MIME_PARTS_MAX: usize = 1000;
+/// How deep the parts of such a message nest.
 pub const MIME_DEPTH_MAX: usize = 32;
 /// A whole message, as offered in the SIZE extension (RFC 1870).
 pub const MESSAGE_BYTES_MAX: usize = 32 * 1024 * 1024;

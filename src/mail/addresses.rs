@@ -10,7 +10,7 @@ use crate::mail::address::is_atext;
 use crate::mail::headers::{Field, Section};
 use crate::mail::{Address, Domain};
 
-/// Fields that hold addresses, each also as `Resent-...` (RFC 5322 §3.6.2, §3.6.3, §3.6.6; RFC 8098 §2.1).
+/// Fields that hold addresses, each also as `Resent-...` (RFC 5322 §3.6.2, §3.6.3, §3.6.6, RFC 8098 §2.1).
 const ADDRESS_FIELDS: [&str; 8] =
     ["From", "Sender", "Reply-To", "To", "Cc", "Bcc", "Disposition-Notification-To", "Errors-To"];
 /// Fields that `sendmail -t` takes recipients from.
@@ -174,11 +174,11 @@ fn parse_address(text: &str, domain: &Domain) -> Result<Address, &'static str> {
 
 /// A list that cannot be read, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Unreadable(&'static str);
+pub(super) struct Unreadable(pub(super) &'static str);
 
 /// Where each address of an address list stands, without display name, angle brackets and group names.
 /// Ends after the first error.
-struct AddrSpecs<'a> {
+pub(super) struct AddrSpecs<'a> {
     lexer: Lexer<'a>,
     failed: bool,
 }
@@ -194,7 +194,7 @@ struct Entry {
 }
 
 impl<'a> AddrSpecs<'a> {
-    fn of(body: &'a [u8]) -> Self {
+    pub(super) fn of(body: &'a [u8]) -> Self {
         AddrSpecs { lexer: Lexer::new(body, 0..body.len()), failed: false }
     }
 
@@ -263,7 +263,7 @@ impl Entry {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Atom,
     Quoted,
     /// `[192.0.2.1]`
@@ -273,13 +273,13 @@ enum Kind {
 }
 
 #[derive(Clone, Debug)]
-struct Token {
-    kind: Kind,
-    range: Range<usize>,
+pub(super) struct Token {
+    pub(super) kind: Kind,
+    pub(super) range: Range<usize>,
 }
 
 /// Tokens of RFC 5322 §3.2; comments, blanks and folds are skipped.
-struct Lexer<'a> {
+pub(super) struct Lexer<'a> {
     body: &'a [u8],
     at: usize,
     end: usize,
@@ -287,7 +287,7 @@ struct Lexer<'a> {
 
 impl<'a> Lexer<'a> {
     /// The tokens within `range` of `body`.
-    fn new(body: &'a [u8], range: Range<usize>) -> Self {
+    pub(super) fn new(body: &'a [u8], range: Range<usize>) -> Self {
         Lexer { body, at: range.start, end: range.end }
     }
 

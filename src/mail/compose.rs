@@ -7,6 +7,7 @@ use std::fmt;
 use crate::limits::{COMPOSED_HEAD_BYTES_MAX, RECEIVED_FIELDS_MAX};
 use crate::mail::addresses::{holds_addresses, is_blind, places_to_complete};
 use crate::mail::headers::{End, Field, Section};
+use crate::mail::mend;
 use crate::mail::received::{Submitter, Trace, received_field};
 use crate::mail::words::phrase;
 use crate::mail::{Address, Domain, ReversePath, message_id};
@@ -24,6 +25,8 @@ pub struct Facts<'a> {
     pub drop_bcc: bool,
     /// The user's full name for a missing From (`sendmail -F`).
     pub full_name: Option<&'a str>,
+    /// The client is an old device: 8-bit characters that it did not declare are mended (see `mail::mend`).
+    pub tolerant: bool,
 }
 
 /// Why a message cannot enter the queue.
@@ -89,12 +92,15 @@ pub fn compose(start: &[u8], facts: &Facts<'_>) -> Result<Composed, ComposeError
     if present(&section, "From").is_none() {
         push_field(&mut head, "From", &from_body(facts));
     }
+    if facts.tolerant && !mend::declares_mime(&section) {
+        head.extend_from_slice(mend::declaration(&start[section.body_start..]).as_bytes());
+    }
     for field in section.fields() {
         let replaced =
             ["Message-Id", "Date", "From"].iter().any(|name| field.is_named(name) && field.is_empty());
         let dropped = facts.drop_bcc && is_blind(&field);
         if !replaced && !dropped {
-            push_completed(&mut head, &field, facts.domain)?;
+            push_mended(&mut head, &field, facts)?;
         }
     }
     if !head.ends_with(b"\r\n") {
@@ -164,6 +170,14 @@ fn from_body(facts: &Facts<'_>) -> String {
         Some(name) if !name.is_empty() => format!("{name}\r\n <{address}>"),
         _ => address,
     }
+}
+
+fn push_mended(head: &mut Vec<u8>, field: &Field<'_>, facts: &Facts<'_>) -> Result<(), ComposeError> {
+    if !facts.tolerant || field.raw.is_ascii() {
+        return push_completed(head, field, facts.domain);
+    }
+    let mended = mend::seven_bit_field(field);
+    Section::of(mended.as_bytes()).fields().try_for_each(|field| push_completed(head, &field, facts.domain))
 }
 
 fn push_completed(head: &mut Vec<u8>, field: &Field<'_>, domain: &Domain) -> Result<(), ComposeError> {

@@ -11,6 +11,7 @@ pub mod encoding;
 pub mod envelope;
 pub mod headers;
 pub mod id;
+pub mod mend;
 pub mod received;
 pub mod recode;
 pub mod words;

@@ -8,12 +8,11 @@ use crate::limits::DISPLAY_NAME_CHARS_MAX;
 
 /// What an encoded word has around its base64: `=?utf-8?B?` and `?=`.
 const ENCODED_WORD_FRAME_CHARS: usize = 12;
-
 /// A line of a header section, without its CRLF (RFC 2047 §2).
 const LINE_CHARS_MAX: usize = 76;
 
-/// A display name as a phrase for From: a quoted string, or encoded words on lines of their own where it is not
-/// ASCII. At most [`DISPLAY_NAME_CHARS_MAX`] characters of `name` are taken; controls become blanks. Empty
+/// A display name as a phrase for From: a quoted string, or encoded words on lines of their own where it is
+/// not ASCII. At most [`DISPLAY_NAME_CHARS_MAX`] characters of `name` are taken; controls become blanks. Empty
 /// when nothing is left.
 pub fn phrase(name: &str) -> String {
     let clean: String =
@@ -43,7 +42,7 @@ fn quoted_string(text: &str) -> String {
 
 /// Encoded words of UTF-8 in base64, none of which splits a character; `column` characters stand before them
 /// on their line.
-fn encoded_words(column: usize, text: &str) -> String {
+pub fn encoded_words(column: usize, text: &str) -> String {
     let mut out = String::with_capacity(text.len() * 2);
     let mut column = column;
     let mut rest = text;

@@ -53,6 +53,7 @@ impl Scene {
             unique: 0x4B0213D,
             drop_bcc: false,
             full_name: None,
+            tolerant: false,
         }
     }
 }
@@ -206,6 +207,40 @@ fn the_lines_of_final_delivery() {
     assert_eq!(head, "Return-Path: <>\r\nDelivered-To: x1@xyz.com\r\n");
 }
 
+#[test]
+fn what_an_old_device_did_not_declare_is_declared() {
+    let scene = Scene::new();
+    let facts = Facts { tolerant: true, ..scene.facts() };
+    let given = [MESSAGE_ID, DATE, FROM].concat();
+    let mime = |charset: &str| {
+        format!(
+            "MIME-Version: 1.0\r\nContent-Type: text/plain; charset={charset}\r\nContent-Transfer-Encoding: 8bit\r\n"
+        )
+    };
+    for (caption, start, expected) in [
+        (
+            "text in UTF-8",
+            "Subject: Übersicht\r\n\r\nö\r\n",
+            mime("utf-8") + "Subject: =?utf-8?B?w5xiZXJzaWNodA==?=\r\n\r\nö\r\n",
+        ),
+        (
+            "an address is mended and completed",
+            "To: Jörg <b2>\r\n\r\n",
+            mime("utf-8") + "To: =?utf-8?B?SsO2cmc=?= <b2@bcd.com>\r\n\r\n",
+        ),
+        (
+            "MIME is left alone",
+            "MIME-Version: 1.0\r\nX: y\r\n\r\nö\r\n",
+            "MIME-Version: 1.0\r\nX: y\r\n\r\nö\r\n".to_owned(),
+        ),
+    ] {
+        assert_eq!(mended(start, &facts), format!("{given}{expected}"), "{caption}");
+    }
+    let latin = compose(b"X: y\r\n\r\n\xf6\r\n", &facts).unwrap().head;
+    let expected = [TRACE, &given, &mime("iso-8859-1"), "X: y\r\n\r\n"].concat();
+    assert_eq!(latin, [expected.as_bytes(), b"\xf6\r\n"].concat());
+}
+
 /// A message of likely and unlikely pieces, then a body.
 fn message_like() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
@@ -242,6 +277,15 @@ proptest! {
         let once = compose(&start, &scene.facts()).unwrap().head;
         let twice = compose(&once, &scene.facts()).unwrap().head;
         prop_assert_eq!(twice, [TRACE.as_bytes(), &once].concat());
+    }
+
+    #[test]
+    fn whatever_an_old_device_sends_keeps_its_body(start in message_like()) {
+        let scene = Scene::new();
+        let composed = compose(&start, &Facts { tolerant: true, ..scene.facts() }).unwrap().head;
+        let (old, new) = (Section::of(&start), Section::of(&composed));
+        prop_assert_eq!(&composed[new.body_start..], &start[old.body_start..]);
+        prop_assert!(new.fields().all(|field| holds_addresses(&field) || field.raw.is_ascii()));
     }
 
     #[test]
