@@ -17,6 +17,8 @@ pub const RECIPIENTS_MAX: usize = 1000;
 pub const HEADER_SECTION_BYTES_MAX: usize = 256 * 1024;
 /// The header section after we have completed it.
 pub const COMPOSED_HEAD_BYTES_MAX: usize = 2 * HEADER_SECTION_BYTES_MAX;
+/// A foreign Message-Id as it is logged and referred to.
+pub const MESSAGE_ID_CHARS_MAX: usize = 250;
 /// A full name that becomes a display name.
 pub const DISPLAY_NAME_CHARS_MAX: usize = 200;
 /// A foreign text (a host's reply) as it is quoted in a report.

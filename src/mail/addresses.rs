@@ -113,6 +113,14 @@ pub fn recipients(section: &Section<'_>, domain: &Domain) -> Result<Vec<Address>
     Ok(found)
 }
 
+/// The first address in From: whose message it is where the envelope does not say (`sendmail` without `-f`).
+/// `None` when there is no From, or no address in it that can be read.
+pub fn author(section: &Section<'_>, domain: &Domain) -> Option<Address> {
+    let from = section.find("From")?;
+    let spec = AddrSpecs::of(from.body()).next()?.ok()?;
+    parse_address(&address_text(from.body(), spec), domain).ok()
+}
+
 fn is_one_of(name: &[u8], names: &[&str]) -> bool {
     names.iter().any(|one| name.eq_ignore_ascii_case(one.as_bytes()))
 }

@@ -9,7 +9,9 @@ use std::fmt::Write;
 
 use memchr::memmem;
 
-use crate::limits::{DIAGNOSTIC_CHARS_MAX, RETURNED_HEADER_BYTES_MAX, RETURNED_MESSAGE_BYTES_MAX};
+use crate::limits::{
+    DIAGNOSTIC_CHARS_MAX, MESSAGE_ID_CHARS_MAX, RETURNED_HEADER_BYTES_MAX, RETURNED_MESSAGE_BYTES_MAX,
+};
 use crate::mail::encoding::{append_quoted_printable, decode_xtext};
 use crate::mail::headers::Section;
 use crate::mail::id::base32;
@@ -236,7 +238,7 @@ fn original_message_id(original: &Original<'_>) -> Option<String> {
     let id = field.body().trim_ascii();
     let inside = id.strip_prefix(b"<")?.strip_suffix(b">")?;
     let sound = inside.iter().all(|b| b.is_ascii_graphic() && !b"<>".contains(b));
-    (sound && id.len() <= 250).then(|| String::from_utf8_lossy(id).into_owned())
+    (sound && id.len() <= MESSAGE_ID_CHARS_MAX).then(|| String::from_utf8_lossy(id).into_owned())
 }
 
 fn append_letter(message: &mut Vec<u8>, boundary: &str, letter: &str) {

@@ -4,12 +4,12 @@
 
 use std::fmt;
 
-use crate::limits::{COMPOSED_HEAD_BYTES_MAX, RECEIVED_FIELDS_MAX};
+use crate::limits::{COMPOSED_HEAD_BYTES_MAX, MESSAGE_ID_CHARS_MAX, RECEIVED_FIELDS_MAX};
 use crate::mail::addresses::{holds_addresses, is_blind, places_to_complete};
 use crate::mail::headers::{End, Field, Section};
 use crate::mail::mend;
 use crate::mail::received::{Submitter, Trace, received_field};
-use crate::mail::words::phrase;
+use crate::mail::words::{one_line, phrase};
 use crate::mail::{Address, Domain, ReversePath, message_id};
 
 /// What the house knows of a message that a user of a virtual domain hands in.
@@ -63,7 +63,8 @@ pub struct Composed {
     /// The header section with its empty line, and the body bytes that came with the old one. The rest of
     /// the body follows it as it is.
     pub head: Vec<u8>,
-    /// The Message-Id that was there or was made, with its angle brackets, for the log.
+    /// The Message-Id that was there or was made, for the log: one line of at most
+    /// [`MESSAGE_ID_CHARS_MAX`] characters. Empty where a passing message has none.
     pub message_id: String,
 }
 
@@ -79,7 +80,7 @@ pub fn compose(start: &[u8], facts: &Facts<'_>) -> Result<Composed, ComposeError
     let mut head = Vec::with_capacity(start.len() + 512);
     head.extend_from_slice(received_field(&facts.trace).as_bytes());
     let message_id = match present(&section, "Message-Id") {
-        Some(field) => String::from_utf8_lossy(field.body().trim_ascii()).into_owned(),
+        Some(field) => for_the_log(&field),
         None => {
             let made = message_id(facts.domain, facts.trace.id, facts.unique);
             push_field(&mut head, "Message-Id", &made);
@@ -122,8 +123,8 @@ pub fn pass(start: &[u8], trace: &Trace<'_>) -> Result<Composed, ComposeError> {
         head.extend_from_slice(b"\r\n");
     }
     head.extend_from_slice(&start[section.fields_start..]);
-    let message_id = present(&section, "Message-Id").map(|field| field.body().trim_ascii());
-    Ok(Composed { head, message_id: String::from_utf8_lossy(message_id.unwrap_or_default()).into_owned() })
+    let message_id = present(&section, "Message-Id").map(|field| for_the_log(&field)).unwrap_or_default();
+    Ok(Composed { head, message_id })
 }
 
 /// What final delivery puts before everything else (RFC 5321 §4.4).
@@ -146,6 +147,10 @@ fn refuse_loop(section: &Section<'_>) -> Result<(), ComposeError> {
 /// The field of this name, if its body is not empty.
 fn present<'a>(section: &Section<'a>, name: &str) -> Option<Field<'a>> {
     section.fields().find(|field| field.is_named(name) && !field.is_empty())
+}
+
+fn for_the_log(field: &Field<'_>) -> String {
+    one_line(&String::from_utf8_lossy(field.body()), MESSAGE_ID_CHARS_MAX)
 }
 
 fn push_field(head: &mut Vec<u8>, name: &str, body: &str) {

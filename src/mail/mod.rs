@@ -1,6 +1,24 @@
-//! What a message is, as pure functions over bytes: addresses, the envelope, header fields, and the
-//! messages that the house writes itself (bounces and delay notices).
-//! Sources: RFC 5321 (paths), RFC 5322 (header fields), RFC 3464 (delivery status), Figures 1B and 5.
+//! What a message is, as pure functions over bytes. Sources: RFC 5321 (paths), RFC 5322 (header fields),
+//! RFC 3464 (reports), RFC 6376 (DKIM), Figures 1B, 2A-2D and 5.
+//!
+//! # What is promised
+//!
+//! - An address is parsed once, and two spellings of one address compare equal ([`address`]).
+//! - A message that a user hands in is completed by insertions only; one that passes gets its trace line and
+//!   keeps every other byte; bodies are never touched ([`mod@compose`], [`received`]).
+//! - Nothing that came from outside breaks out of the field it is written into ([`words`], [`received`],
+//!   [`bounce`]).
+//! - A report is never made about mail from the null reverse-path ([`bounce`]).
+//! - An id is given once, whatever the clock says ([`id`]).
+//! - For a 7-bit host a part is re-encoded or the message is refused, never guessed at ([`recode`]).
+//!
+//! # A message's head on its way
+//!
+//! ```text
+//! bytes -> headers::Gatherer -> compose() or pass() -> spool -> [recode] -> [dkim] -> the next host
+//!                                                         \-> delivery_head() -> a mailbox here
+//!                                                         \-> bounce::report() -> its sender's domain's queue
+//! ```
 
 pub mod address;
 pub mod addresses;

@@ -136,6 +136,20 @@ fn recipients_come_from_to_cc_and_bcc() {
 }
 
 #[test]
+fn the_author_is_the_first_in_from() {
+    for (header, author) in [
+        ("From: \"Bob, Smith\" <b1>, b2\r\n", Some("b1@bcd.com")),
+        ("From: a1@abc.com\r\nFrom: b1\r\n", Some("a1@abc.com")),
+        ("From: Bob Smith\r\n", None),
+        ("From: \"b1\r\n", None),
+        ("To: b1\r\n", None),
+    ] {
+        let found = super::author(&Section::of(header.as_bytes()), &bcd());
+        assert_eq!(found.map(|found| found.to_string()).as_deref(), author, "{header}");
+    }
+}
+
+#[test]
 fn a_list_that_cannot_be_read_is_named() {
     for (header, expected) in [
         ("To: \"b2\r\n", "To: a quote is not closed"),
