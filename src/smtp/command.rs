@@ -2,12 +2,14 @@
 //! The grammar is strict for everybody: no space after the colon, angle brackets, one spelling of each path.
 //! A path that means one thing here and another at the next host is how relays are fooled.
 
+mod mend;
 mod parameters;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 
+pub use mend::mend;
 pub use parameters::{MailParameters, RcptParameters};
 
 use crate::limits::HELLO_BYTES_MAX;

@@ -2,9 +2,12 @@
 //! [`Encoder`]. Only CRLF.CRLF ends a message; if anything else did, two messages could be smuggled as one.
 //! Both work on slices: what lies between two stuffed dots is copied in one go.
 
+mod mender;
+
 use std::fmt;
 
 use memchr::{memchr2, memchr3};
+pub use mender::Mender;
 
 /// Takes the stuffed dots off and finds the end of the message.
 #[derive(Debug, Default)]

@@ -67,6 +67,26 @@ impl<const MAX: usize> LineBuffer<MAX> {
         })
     }
 
+    /// Like [`LineBuffer::next`] for old devices: a bare LF ends a line too, and every CR and NUL is taken
+    /// out. Only for clients that the operator has named.
+    pub fn next_mended<'a>(&'a mut self, input: &mut &[u8]) -> Option<Result<&'a [u8], LineFault>> {
+        if self.given {
+            *self = LineBuffer { held: std::mem::take(&mut self.held), ..Self::default() };
+            self.held.clear();
+        }
+        let end = memchr(b'\n', input).map(|lf| lf + 1);
+        let (line, rest) = input.split_at(end.unwrap_or(input.len()));
+        *input = rest;
+        self.hold(line);
+        end?;
+        self.given = true;
+        if self.length > MAX {
+            return Some(Err(LineFault::TooLong));
+        }
+        self.held.retain(|b| !matches!(b, b'\r' | b'\n' | 0));
+        Some(Ok(&self.held))
+    }
+
     /// Whether no line has begun.
     pub fn is_empty(&self) -> bool {
         self.given || self.length == 0
@@ -126,6 +146,20 @@ mod tests {
             assert!(buffer.held.capacity() <= 64);
         }
         lines
+    }
+
+    #[test]
+    fn old_devices_get_their_lines_mended() {
+        for size in [1, 2, 1000] {
+            let (mut buffer, mut lines) = (LineBuffer::<16>::default(), Vec::new());
+            for mut piece in b"a\nb\r\r\n\rc\0d\r\n01234567890123456\ne\n".chunks(size) {
+                while let Some(line) = buffer.next_mended(&mut piece) {
+                    lines.push(line.map(|line| String::from_utf8_lossy(line).into_owned()));
+                }
+            }
+            let fine = |line: &str| Ok(line.to_owned());
+            assert_eq!(lines, [fine("a"), fine("b"), fine("cd"), Err(LineFault::TooLong), fine("e")]);
+        }
     }
 
     #[test]

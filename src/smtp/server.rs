@@ -15,7 +15,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use content::Incoming;
+use content::{Incoming, Undotting};
 
 use crate::limits::{
     COMMAND_LINE_BYTES_MAX, MESSAGE_BYTES_MAX, PEER_NAME_WAIT_S, RECIPIENTS_MAX, REPLIES_HELD_BYTES_MAX,
@@ -23,7 +23,7 @@ use crate::limits::{
 };
 use crate::mail::{Address, Domain, Envelope, LocalPart, Recipient, ReversePath};
 use crate::smtp::command::{Claimed, MailParameters};
-use crate::smtp::data::{Checker, Decoder};
+use crate::smtp::data::Checker;
 use crate::smtp::line::LineBuffer;
 use crate::smtp::outbox::Outbox;
 use crate::smtp::reply::{Enhanced, Reply};
@@ -42,6 +42,8 @@ pub struct Settings {
     pub smtputf8: bool,
     /// Offer STARTTLS as long as the connection is in the clear.
     pub starttls: bool,
+    /// The client is an old device that the operator has named: what it gets wrong is mended, not refused.
+    pub tolerant: bool,
 }
 
 impl Settings {
@@ -53,6 +55,7 @@ impl Settings {
             recipients_max: RECIPIENTS_MAX,
             smtputf8: false,
             starttls: false,
+            tolerant: false,
         }
     }
 }
@@ -168,7 +171,7 @@ enum State {
     /// A transaction is open.
     Mail(Envelope),
     /// Content comes, up to the final dot.
-    Data(Incoming, Decoder),
+    Data(Incoming, Undotting),
     /// Content comes, up to the end of a chunk.
     Chunk {
         message: Incoming,

@@ -24,9 +24,15 @@ impl Session {
         }
         // Taken out while the line borrows from it.
         let mut lines = std::mem::take(&mut self.lines);
-        if let Some(line) = lines.next(input) {
-            let command = match &line {
-                Ok(line) => command::parse(line),
+        let next = match self.settings.tolerant {
+            true => lines.next_mended(input),
+            false => lines.next(input),
+        };
+        if let Some(line) = next {
+            let mended =
+                line.ok().filter(|_| self.settings.tolerant).map(|l| command::mend(l, self.client.ip));
+            let command = match line {
+                Ok(line) => command::parse(mended.as_deref().unwrap_or(line)),
                 Err(fault) => Err(Reply::new(500, NO_SYNTAX, format!("Refused: {fault}"))),
             };
             match command.and_then(|command| self.obey(now, desk, command)) {

@@ -6,7 +6,7 @@ use super::*;
 use crate::limits::{
     PACE_WINDOW_S, SERVER_ANSWER_WAIT_S, SERVER_CONTENT_WAIT_S, SERVER_PACE_BYTES_PER_MINUTE_MIN,
 };
-use crate::smtp::data::DataFault;
+use crate::smtp::data::{DataFault, Decoder, Mender};
 
 /// A message on its way.
 #[derive(Debug)]
@@ -19,6 +19,29 @@ pub(super) struct Incoming {
     fault: Option<DataFault>,
     too_large: bool,
     pub(super) pace: Pace,
+}
+
+/// How the dots come off and the end is found.
+#[derive(Debug)]
+pub(super) enum Undotting {
+    Strict(Decoder),
+    Mending(Mender),
+}
+
+impl Undotting {
+    fn decode(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> bool {
+        match self {
+            Undotting::Strict(decoder) => decoder.decode(input, out),
+            Undotting::Mending(mender) => mender.decode(input, out),
+        }
+    }
+
+    fn fault(&self) -> Option<DataFault> {
+        match self {
+            Undotting::Strict(decoder) => decoder.fault(),
+            Undotting::Mending(_) => None,
+        }
+    }
 }
 
 /// How fast a message comes.
@@ -89,7 +112,11 @@ impl Session {
         match std::mem::replace(&mut self.state, State::Idle) {
             State::Mail(envelope) if !envelope.recipients.is_empty() => {
                 let message = self.message_starts(now, envelope);
-                self.state = State::Data(message, Decoder::default());
+                let undotting = match self.settings.tolerant {
+                    true => Undotting::Mending(Mender::default()),
+                    false => Undotting::Strict(Decoder::default()),
+                };
+                self.state = State::Data(message, undotting);
                 Ok(Reply::new(354, None, "End the message with a dot on a line by itself"))
             }
             other => {
@@ -139,7 +166,11 @@ impl Session {
             State::Data(message, decoder) => {
                 let ended = decoder.decode(input, &mut self.content);
                 message.pace.bytes += (offered - input.len()) as u64;
-                (message.note(&self.content[before..], decoder.fault(), bytes_max), ended)
+                let unacceptable = message.note(&self.content[before..], decoder.fault(), bytes_max);
+                if message.is_refused() {
+                    self.content = Vec::new();
+                }
+                (unacceptable, ended)
             }
             State::Chunk { message, checker, left, .. } => {
                 let piece = take(input, left);

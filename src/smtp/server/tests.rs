@@ -6,6 +6,7 @@ mod arbitrary;
 mod commands;
 mod content;
 mod security;
+mod tolerant;
 
 const HELLO: &str = "
     S: 220 bcd.com ESMTP Stagepost

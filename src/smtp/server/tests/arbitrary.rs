@@ -20,6 +20,18 @@ fn replies_that_nobody_reads_stop_the_input() {
     assert!(session.input(Instant::ORIGIN, &House, &flood[used..]) > 0);
 }
 
+#[test]
+fn a_message_that_is_too_large_is_not_kept() {
+    let mut session = session();
+    session.resolved(Instant::ORIGIN, None);
+    let hello = b"HELO a\r\nMAIL FROM:<>\r\nRCPT TO:<b1@bcd.com>\r\nDATA\r\n";
+    session.input(Instant::ORIGIN, &House, hello);
+    for _ in 0..1000 {
+        session.input(Instant::ORIGIN, &House, &[b'x'; 1000]);
+        assert!(session.content_len() <= 1000);
+    }
+}
+
 /// Bytes that are likelier than others to mean something.
 fn chatter() -> impl Strategy<Value = Vec<u8>> {
     let word = prop_oneof![
