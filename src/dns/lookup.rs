@@ -129,9 +129,9 @@ impl Lookup {
         }
     }
 
-    /// The server that is being asked, or that gave the answer; 0 without servers.
-    pub fn server_index(&self) -> usize {
-        self.server
+    /// The server that is asked now or next; `None` without servers.
+    pub fn server(&self) -> Option<SocketAddr> {
+        self.servers.get(self.server).copied()
     }
 
     fn current(&self) -> SocketAddr {

@@ -1,4 +1,5 @@
-//! Replies for tests, written as zone-file lines: `OWNER TTL TYPE DATA`.
+//! Replies for tests, written as zone-file lines (RFC 1035 §5): `OWNER TTL TYPE DATA`. Well formed, so that a
+//! test can spoil just what it is about.
 
 use domain::base::iana::{Class, Rcode, Rtype};
 use domain::base::message_builder::RecordSectionBuilder;

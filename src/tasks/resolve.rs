@@ -54,8 +54,8 @@ struct Shared {
     flights: Flights,
     places: Semaphore,
     prng: RefCell<Prng>,
-    /// The nameserver that answered last is asked first.
-    favourite: Cell<usize>,
+    /// The nameserver that is asked first: the next one, once it has kept silent.
+    first: Cell<usize>,
 }
 
 /// What the configuration says for names.
@@ -131,7 +131,7 @@ impl Resolver {
             flights: Flights::default(),
             places: Semaphore::new(DNS_LOOKUPS_MAX),
             prng: RefCell::new(Prng::from_seed(seed)),
-            favourite: Cell::new(0),
+            first: Cell::new(0),
         }))
     }
 
@@ -143,7 +143,7 @@ impl Resolver {
             *self.0.setup.borrow_mut() = Rc::new(setup);
             self.0.cache.borrow_mut().clear();
             self.0.flights.forget();
-            self.0.favourite.set(0);
+            self.0.first.set(0);
         }
     }
 
@@ -308,20 +308,29 @@ impl Resolver {
         let _place = self.0.places.acquire().await;
         let setup = self.setup();
         let mut servers = setup.servers.clone();
-        let first = self.0.favourite.get();
-        servers.rotate_left(first);
-        let (now, count) = (os::clock::mono(), servers.len());
-        let lookup = Lookup::new(question.clone(), servers, now);
-        let (answer, server) = exchange::run(lookup).await;
-        let answer = Rc::new(answer);
-        if count > 0 && Rc::ptr_eq(&setup, &self.setup()) {
-            match &answer.found {
-                Found::Failed(why) => log::warn!("DNS: {why}"),
-                _ => self.0.favourite.set((first + server) % count),
+        servers.rotate_left(self.0.first.get());
+        let lookup = Lookup::new(question.clone(), servers, os::clock::mono());
+        let answer = Rc::new(exchange::run(lookup, |server| self.pass_over(&setup, server)).await);
+        if !setup.servers.is_empty() && self.is_current(&setup) {
+            if let Found::Failed(why) = &answer.found {
+                log::warn!("DNS: {why}");
             }
             self.0.cache.borrow_mut().put(os::clock::mono(), question, answer.clone());
         }
         answer
+    }
+
+    /// A nameserver that kept silent is not the first one to be asked again, even by a lookup that nobody
+    /// waited for to its end.
+    fn pass_over(&self, setup: &Rc<Setup>, silent: SocketAddr) {
+        let first = self.0.first.get();
+        if self.is_current(setup) && setup.servers[first] == silent {
+            self.0.first.set((first + 1) % setup.servers.len());
+        }
+    }
+
+    fn is_current(&self, setup: &Rc<Setup>) -> bool {
+        Rc::ptr_eq(setup, &self.0.setup.borrow())
     }
 }
 

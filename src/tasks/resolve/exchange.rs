@@ -10,6 +10,7 @@ use smol::{Async, Timer};
 use crate::dns::{Answer, Lookup, Step, Transport};
 use crate::limits::DNS_DATAGRAM_BYTES_MAX;
 use crate::os;
+use crate::time::Instant;
 
 /// A message from the server, or that the time is over.
 enum Event {
@@ -24,29 +25,37 @@ enum Wire {
     Tcp { server: SocketAddr, query: Vec<u8> },
 }
 
-/// Runs `lookup` to its end.
-pub async fn run(mut lookup: Lookup) -> (Answer, usize) {
+/// Runs `lookup` to its end. `silent` is called for each server that was asked and gave no answer at all.
+pub async fn run(mut lookup: Lookup, silent: impl Fn(SocketAddr)) -> Answer {
     let mut wire = Wire::None;
     loop {
-        match lookup.step(os::clock::mono(), os::entropy::u64) {
-            Step::Done(answer) => return (answer, lookup.server_index()),
+        let server = lookup.server();
+        let event = match lookup.step(os::clock::mono(), os::entropy::u64) {
+            Step::Done(answer) => return answer,
             Step::Send(send) => match open(send.server, send.transport, send.query).await {
-                Ok(opened) => wire = opened,
-                Err(error) => lookup.broken(os::clock::mono(), &error.to_string()),
-            },
-            Step::Wait(until) => {
-                let time_over = async {
-                    Timer::after(until.since(os::clock::mono())).await;
-                    Ok(Event::TimeOver)
-                };
-                match future::or(receive(&wire), time_over).await {
-                    Ok(Event::Message(bytes)) => lookup.received(os::clock::mono(), &bytes),
-                    Ok(Event::TimeOver) => lookup.timed_out(os::clock::mono()),
-                    Err(error) => lookup.broken(os::clock::mono(), &error.to_string()),
+                Ok(opened) => {
+                    wire = opened;
+                    continue;
                 }
-            }
+                Err(error) => Err(error),
+            },
+            Step::Wait(until) => future::or(receive(&wire), time_over(until)).await,
+        };
+        let now = os::clock::mono();
+        if !matches!(event, Ok(Event::Message(_))) {
+            server.into_iter().for_each(&silent);
+        }
+        match event {
+            Ok(Event::Message(bytes)) => lookup.received(now, &bytes),
+            Ok(Event::TimeOver) => lookup.timed_out(now),
+            Err(error) => lookup.broken(now, &error.to_string()),
         }
     }
+}
+
+async fn time_over(at: Instant) -> io::Result<Event> {
+    Timer::after(at.since(os::clock::mono())).await;
+    Ok(Event::TimeOver)
 }
 
 /// Sends a datagram; a TCP connection is opened within the time that is there for the reply.

@@ -258,6 +258,7 @@ fn who_asks_the_same_shares_one_lookup_and_the_cache() {
         assert_eq!(asked(), 2);
         resolver.query(&question).await.unwrap();
         assert_eq!(asked(), 2, "from the cache");
+        assert_eq!(resolver.0.first.get(), 1, "the silent server is not the first one any more");
         resolver.configure(&config(&[server.address()]));
         resolver.query(&question).await.unwrap();
         assert_eq!(asked(), 4, "another configuration begins anew");
