@@ -181,6 +181,10 @@ pub fn parse(words: &[&str]) -> Result<Asked, String> {
     {
         return parse(&words::split(line)?);
     }
+    if let Some(word) = words.iter().find(|word| word.contains(char::is_control)) {
+        let shown = shown(&word.escape_default().to_string());
+        return Err(format!("`{shown}` holds a control character; write plain text"));
+    }
     let json = words.contains(&"--json");
     let words: Vec<&str> = words.iter().copied().filter(|word| *word != "--json").collect();
     if let Some(option) = words.first().filter(|word| word.starts_with("--")) {
@@ -303,6 +307,13 @@ mod tests {
             };
             assert_eq!(command(line).unwrap(), wanted);
         }
+    }
+
+    #[test]
+    fn a_header_does_not_fit_into_a_subject() {
+        let words = ["send", "b1@bcd.com", "x1@xyz.com", "Hi\nBcc: y@z.a"];
+        let why = "`Hi\\nBcc: y@z.a` holds a control character; write plain text";
+        assert_eq!(parse(&words).unwrap_err(), why);
     }
 
     #[test]

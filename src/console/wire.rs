@@ -167,12 +167,24 @@ impl<'b> Body<'b> {
         }
     }
 
+    /// A text without control characters: what is made of it ends up in headers and paths.
     fn text(&mut self) -> Result<String, WireError> {
+        self.line().and_then(|text| match text.contains(char::is_control) {
+            true => Err(WireError("a text holds a control character")),
+            false => Ok(text),
+        })
+    }
+
+    /// One line, which may hold anything but its end.
+    fn line(&mut self) -> Result<String, WireError> {
         let length = usize::from(self.u16()?);
         if length > CONTROL_TEXT_BYTES_MAX {
             return Err(WireError("a text is too long"));
         }
         let text = std::str::from_utf8(self.bytes(length)?).map_err(|_| WireError("a text is no UTF-8"))?;
+        if text.contains(['\r', '\n', '\0']) {
+            return Err(WireError("a line holds a line end or a NUL"));
+        }
         Ok(text.to_owned())
     }
 
@@ -250,22 +262,33 @@ impl Submission {
 impl ToDaemon {
     /// Why the other end would not take this; to be asked before [`Frame::encode`] with a user's words.
     pub fn check(&self) -> Result<(), WireError> {
-        let fits = |texts: &[String]| texts.iter().all(|text| text.len() <= CONTROL_TEXT_BYTES_MAX);
         match self {
             ToDaemon::Command { words, .. } if words.len() > CONTROL_WORDS_MAX => {
                 Err(WireError("the command has too many words"))
             }
-            ToDaemon::Command { words, .. } if !fits(words) => Err(WireError("a word is too long")),
+            ToDaemon::Command { words, .. } => words.iter().try_for_each(|word| sendable(word)),
             ToDaemon::Submit(s) if s.recipients.len() > RECIPIENTS_MAX => {
                 Err(WireError("the message has too many recipients"))
             }
-            ToDaemon::Submit(s) if !fits(&s.recipients) => Err(WireError("a recipient is too long")),
-            ToDaemon::Submit(s) if !fits(s.sender.as_slice()) => Err(WireError("the sender is too long")),
+            ToDaemon::Submit(s) => {
+                let texts = s.recipients.iter().chain(&s.sender).chain(&s.full_name).chain([&s.user]);
+                texts.into_iter().try_for_each(|text| sendable(text))
+            }
             ToDaemon::Line(line) if line.len() > CONTROL_TEXT_BYTES_MAX => {
                 Err(WireError("a line is too long"))
             }
             _ => Ok(()),
         }
+    }
+}
+
+fn sendable(text: &str) -> Result<(), WireError> {
+    match text {
+        _ if text.len() > CONTROL_TEXT_BYTES_MAX => Err(WireError("a word or an address is too long")),
+        _ if text.contains(char::is_control) => {
+            Err(WireError("a word or an address holds a control character"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -312,7 +335,7 @@ impl Frame for ToDaemon {
             b'C' => ToDaemon::Command { width: body.width()?, words: body.texts(CONTROL_WORDS_MAX)? },
             b'I' => ToDaemon::Interactive { width: body.width()? },
             b'K' => ToDaemon::Keys(body.piece()?),
-            b'L' => ToDaemon::Line(body.text()?),
+            b'L' => ToDaemon::Line(body.line()?),
             b'E' => ToDaemon::EndOfInput,
             b'S' => ToDaemon::Submit(Submission::read(&mut body)?),
             b'D' => ToDaemon::Data(body.piece()?),
@@ -355,7 +378,7 @@ impl Frame for ToUser {
             b'h' => ToUser::Hello { version: body.u16()? },
             b'o' => ToUser::Out(body.piece()?),
             b'e' => ToUser::Err(body.piece()?),
-            b'p' => ToUser::Prompt { echo: body.flag()?, text: body.text()? },
+            b'p' => ToUser::Prompt { echo: body.flag()?, text: body.line()? },
             b'x' => ToUser::Exit(body.u8()?),
             _ => return Err(WireError("a frame is of no known kind")),
         };

@@ -73,6 +73,8 @@ fn frames_that_are_none_are_errors() {
         ("too long", b"E\0\0\0\x01\x01", "a frame is longer than its content"),
         ("words", b"C\0\0\0\x04\0\x50\xff\xff", "a list is too long"),
         ("text length", b"L\0\0\0\x02\xff\xff", "a text is too long"),
+        ("a line end in a line", b"L\0\0\0\x03\0\x01\n", "a line holds a line end or a NUL"),
+        ("a header in a word", b"C\0\0\0\x07\0\0\0\x01\0\x01\x1b", "a text holds a control character"),
         ("UTF-8", b"L\0\0\0\x03\0\x01\xff", "a text is no UTF-8"),
         ("flag", b"S\0\0\0\x01\x02", "a flag is neither 0 nor 1"),
     ] {
@@ -89,10 +91,11 @@ fn what_would_not_fit_is_known_before_it_is_sent() {
     let long = "x".repeat(1025);
     for (frame, why) in [
         (command(vec![String::new(); 65]), "the command has too many words"),
-        (command(vec![long.clone()]), "a word is too long"),
+        (command(vec![long.clone()]), "a word or an address is too long"),
+        (command(vec!["Hi\nBcc: x@y.z".to_owned()]), "a word or an address holds a control character"),
         (submit(None, vec![String::new(); 1001]), "the message has too many recipients"),
-        (submit(None, vec![long.clone()]), "a recipient is too long"),
-        (submit(Some(long.clone()), vec![]), "the sender is too long"),
+        (submit(None, vec![long.clone()]), "a word or an address is too long"),
+        (submit(Some(long.clone()), vec![]), "a word or an address is too long"),
         (ToDaemon::Line(long.clone()), "a line is too long"),
     ] {
         assert_eq!(frame.check(), Err(WireError(why)));
