@@ -140,6 +140,46 @@ pub const CONTROL_FRAME_BYTES_MAX: usize = 512 * 1024;
 pub const CONTROL_PIECE_BYTES_MAX: usize = 64 * 1024;
 
 const _: () = assert!(PACE_WINDOW_S > SERVER_CONTENT_WAIT_S && SERVER_SESSION_S_MAX > PACE_WINDOW_S);
+/// An address as text: local part, `@`, domain.
+pub const ADDRESS_BYTES_MAX: u16 = (LOCAL_PART_BYTES_MAX + 1 + DOMAIN_BYTES_MAX) as u16;
+/// ENVID (RFC 3461 §4.4).
+pub const ENVID_BYTES_MAX: u16 = 100;
+/// ORCPT with its address type (RFC 3461 §4.2).
+pub const ORCPT_BYTES_MAX: u16 = 500;
+/// What the spool keeps of where a message came from.
+pub const SPOOL_ORIGIN_BYTES_MAX: u16 = 512;
+/// What the spool keeps of a reply.
+pub const SPOOL_REPLY_BYTES_MAX: u16 = 512;
+/// All replies of one message's state together; past it they are stored without their text.
+pub const SPOOL_STATE_TEXT_BYTES_MAX: usize = 32 * 1024;
+/// The unit in which the log is written: no batch shares a page with an earlier one.
+pub const FLASH_PAGE_BYTES: usize = 4096;
+/// A segment of the log, unless the quota is small. A multiple of an erase block of small flash.
+pub const SEGMENT_BYTES: u32 = 1024 * 1024;
+pub const SEGMENT_BYTES_MIN: u32 = 256 * 1024;
+/// The end of a segment that only states and done-records may use, so that they need no new segment.
+pub const SEGMENT_RESERVE_BYTES: u32 = 32 * 1024;
+/// The smallest quota: four of the smallest segments.
+pub const SPOOL_QUOTA_BYTES_MIN: u64 = 4 * SEGMENT_BYTES_MIN as u64;
+/// A piece of a message that is too large for one record.
+pub const SPOOL_DATA_BYTES_MAX: usize = 64 * 1024;
+/// A message whose facts, header section and body together are at most this long is one record.
+pub const SPOOL_INLINE_BYTES_MAX: usize = 64 * 1024;
+/// The payload of any record.
+pub const RECORD_PAYLOAD_BYTES_MAX: usize = 80 * 1024;
+/// Records of one domain that wait to be written; past it nothing more is taken until a batch is over.
+pub const SPOOL_PENDING_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Pieces of drafts that wait in memory before they are written without waiting for a commit.
+pub const SPOOL_DRAFT_FLUSH_BYTES: usize = 256 * 1024;
+/// Records of a fragmented segment that are copied forward with one batch.
+pub const SPOOL_COMPACT_BYTES_MAX: usize = 256 * 1024;
+/// Segment files of one domain that are kept open.
+pub const OPEN_SEGMENTS_MAX: usize = 4;
+/// Damaged ranges that are kept aside for each domain.
+pub const SPOOL_DAMAGED_FILES_MAX: usize = 64;
+/// How long states and done-records wait for a commit to ride along with.
+pub const SPOOL_LAZY_MS: u64 = 5_000;
+
 const _: () = assert!(COMMAND_LINE_BYTES_MAX >= 512 && REPLY_LINE_BYTES_MAX >= 512);
 const _: () = assert!(LOCAL_PART_BYTES_MAX >= 64 && DOMAIN_BYTES_MAX >= 255 && RECIPIENTS_MAX >= 100);
 const _: () = assert!(HEADER_SECTION_BYTES_MAX < COMPOSED_HEAD_BYTES_MAX);
@@ -189,3 +229,9 @@ pub const REVERSE_LOOKUP_S_MAX: u64 = 5;
 const _: () = assert!(DNS_DATAGRAM_BYTES_MAX >= DNS_UDP_PAYLOAD_BYTES as usize);
 const _: () =
     assert!(DNS_LOOKUP_S_MAX >= 3 * DNS_ROUNDS as u64 * DNS_TRY_S && DNS_RECORDS_MAX >= MAIL_HOSTS_MAX);
+const _: () = assert!(SPOOL_INLINE_BYTES_MAX + 64 <= RECORD_PAYLOAD_BYTES_MAX);
+const _: () = assert!(SPOOL_DATA_BYTES_MAX <= RECORD_PAYLOAD_BYTES_MAX);
+const _: () = assert!(SPOOL_STATE_TEXT_BYTES_MAX + 32 + 6 * RECIPIENTS_MAX <= RECORD_PAYLOAD_BYTES_MAX);
+const _: () =
+    assert!(RECORD_PAYLOAD_BYTES_MAX + SEGMENT_RESERVE_BYTES as usize <= SEGMENT_BYTES_MIN as usize / 2);
+const _: () = assert!((SEGMENT_RESERVE_BYTES as usize).is_multiple_of(FLASH_PAGE_BYTES));

@@ -4,6 +4,8 @@
 pub mod clock;
 pub mod disk;
 pub mod entropy;
+pub mod flash_files;
+pub mod flusher;
 pub mod init;
 pub mod maildir;
 pub mod nic;

@@ -1,0 +1,4 @@
+//! The log as a whole, on a simulated medium: one file for each thing it promises.
+
+mod messages;
+mod support;
