@@ -1,6 +1,8 @@
 //! Damage: what it is called, and how it is kept aside before its segment is used again.
 //! Danger: it must never stop the start or the mail beside it; what cannot even be kept aside is only told.
 
+use std::fmt;
+
 use crate::limits::SPOOL_DAMAGED_FILES_MAX;
 use crate::spool::flash::{FileName, Flash};
 
@@ -16,6 +18,12 @@ pub struct Damage {
     /// promised.
     pub at_end: bool,
     pub why: String,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}, {} bytes: {}", self.file, self.offset, self.bytes, self.why)
+    }
 }
 
 /// The name under which a damaged range is kept: segment, nonce and offset in hexadecimal.
