@@ -4,9 +4,11 @@
 pub mod clock;
 pub mod disk;
 pub mod entropy;
+pub mod files;
 pub mod flash_files;
 pub mod flusher;
 pub mod init;
+pub mod logging;
 pub mod maildir;
 pub mod nic;
 pub mod process;
@@ -14,4 +16,5 @@ pub mod slots;
 pub mod sockets;
 pub mod tty;
 pub mod udp;
+pub mod users;
 pub mod watchdog;
