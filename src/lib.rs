@@ -20,12 +20,15 @@
 //!      console/               keystrokes -> lines; one table of commands
 //! F3   os/                    every system call: clock, sockets, NIC, files, terminal, process
 //! F4   tasks/                 the event loop's tasks: async and thin
-//! F5   cli  daemon  main      the command line; composition
+//! F5   cli  main  daemon      the command line; composition
+//!      caller  tools          the user's end of the control socket; `check` and `spool`
 //! ```
 
+pub mod caller;
 pub mod cli;
 pub mod config;
 pub mod console;
+pub mod daemon;
 pub mod dns;
 pub mod limits;
 pub mod mail;
@@ -37,3 +40,4 @@ pub mod smtp;
 pub mod spool;
 pub mod tasks;
 pub mod time;
+pub mod tools;

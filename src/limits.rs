@@ -37,7 +37,6 @@ pub const MIME_DEPTH_MAX: usize = 32;
 pub const MESSAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// `Received:` fields before a message is taken to run in a circle (§6.3 asks for at least 100).
 pub const RECEIVED_FIELDS_MAX: usize = 100;
-
 /// Text of one remote reply that is kept.
 pub const REPLY_BYTES_MAX: usize = 32 * 1024;
 /// A line of our own replies, without its CRLF (§4.5.3.1.5 asks for at most 512 with it); more is cut off.
@@ -138,8 +137,6 @@ pub const CONTROL_TEXT_BYTES_MAX: usize = 1024;
 pub const CONTROL_FRAME_BYTES_MAX: usize = 512 * 1024;
 /// What one frame carries of a message, of keystrokes or of output.
 pub const CONTROL_PIECE_BYTES_MAX: usize = 64 * 1024;
-
-const _: () = assert!(PACE_WINDOW_S > SERVER_CONTENT_WAIT_S && SERVER_SESSION_S_MAX > PACE_WINDOW_S);
 /// An address as text: local part, `@`, domain.
 pub const ADDRESS_BYTES_MAX: u16 = (LOCAL_PART_BYTES_MAX + 1 + DOMAIN_BYTES_MAX) as u16;
 /// ENVID (RFC 3461 §4.4).
@@ -179,17 +176,6 @@ pub const OPEN_SEGMENTS_MAX: usize = 4;
 pub const SPOOL_DAMAGED_FILES_MAX: usize = 64;
 /// How long states and done-records wait for a commit to ride along with.
 pub const SPOOL_LAZY_MS: u64 = 5_000;
-
-const _: () = assert!(COMMAND_LINE_BYTES_MAX >= 512 && REPLY_LINE_BYTES_MAX >= 512);
-const _: () = assert!(LOCAL_PART_BYTES_MAX >= 64 && DOMAIN_BYTES_MAX >= 255 && RECIPIENTS_MAX >= 100);
-const _: () = assert!(HEADER_SECTION_BYTES_MAX < COMPOSED_HEAD_BYTES_MAX);
-const _: () = assert!(COMPOSED_HEAD_BYTES_MAX < MESSAGE_BYTES_MAX);
-const _: () =
-    assert!(CONTROL_FRAME_BYTES_MAX > RECIPIENTS_MAX * (LOCAL_PART_BYTES_MAX + DOMAIN_BYTES_MAX + 4));
-const _: () = assert!(CONTROL_FRAME_BYTES_MAX > CONTROL_WORDS_MAX * (CONTROL_TEXT_BYTES_MAX + 2));
-const _: () = assert!(CONTROL_FRAME_BYTES_MAX > CONTROL_PIECE_BYTES_MAX);
-const _: () = assert!(HEADER_SECTION_BYTES_MAX < MESSAGE_BYTES_MAX);
-
 /// What a DNS server may send in one datagram: fits every path without fragments (RFC 6891 §6.2.5).
 pub const DNS_UDP_PAYLOAD_BYTES: u16 = 1232;
 /// The buffer for a datagram; a server that disregards the payload size still finds room.
@@ -226,6 +212,73 @@ pub const HOST_ADDRESSES_MAX: usize = 16;
 pub const REVERSE_NAMES_MAX: usize = 4;
 /// How long a client waits for its own name to be verified.
 pub const REVERSE_LOOKUP_S_MAX: u64 = 5;
+/// Aliases that point to aliases, one after the other, before they are taken for a circle.
+pub const ALIAS_STEPS_MAX: usize = 8;
+/// Where mail exchangers listen (RFC 5321 §4.5.4.2).
+pub const SMTP_PORT: u16 = 25;
+/// Outgoing connections of all domains together.
+pub const OUTGOING_CONNECTIONS_MAX: usize = 200;
+/// Outgoing connections of one domain to one next hop.
+pub const LANE_CONNECTIONS_MAX: usize = 10;
+/// How long a host that could not be reached is not tried again for other messages.
+pub const LANE_DOWN_S: u64 = 30;
+/// The same before the next hop has taken its first message.
+pub const LANE_CONNECTIONS_START: usize = 2;
+/// Messages of one domain that are being tried at once.
+pub const ACTIVE_MESSAGES_MAX: usize = 100;
+/// Message content that is kept in memory between its arrival and its first attempt, all domains together.
+pub const RESIDENT_CONTENT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// A message's body that is kept in memory until its final dot; a longer one goes to the spool as it comes.
+pub const BODY_IN_MEMORY_BYTES_MAX: usize = 64 * 1024;
+/// What is read from a client at once.
+pub const SESSION_BUFFER_BYTES: usize = 16 * 1024;
+/// Clients whose false claims of a name are counted.
+pub const FALSE_CLAIMERS_MAX: usize = 1000;
+/// How long an outgoing connection is kept for the next message to the same host.
+pub const IDLE_CONNECTION_S: u64 = 5;
+/// How long a host may take to accept a connection.
+pub const CONNECT_WAIT_S: u64 = 30;
+/// Addresses of one next hop that are tried in one attempt.
+pub const TARGETS_MAX: usize = 16;
+/// Clients at once, on all doors.
+pub const SESSIONS_MAX: usize = 500;
+/// How long a loop rests when the system refuses it a resource.
+pub const ERROR_PAUSE_MS: u64 = 100;
+/// What is read of a stored message at once.
+pub const SPOOL_READ_BYTES: usize = 64 * 1024;
+/// What is read of a remote host's replies at once.
+pub const REPLY_BUFFER_BYTES: usize = 4096;
+/// Text of the log that is kept in memory.
+pub const LOG_RING_BYTES_MAX: usize = 64 * 1024;
+/// A line of the log in memory; the rest of a longer one is cut off.
+pub const LOG_LINE_BYTES_MAX: usize = 1024;
+/// How long a message waits before its sender is told that it is late.
+pub const DELAY_NOTICE_AFTER_S: u64 = 4 * 60 * 60;
+/// Descriptors that all bounds together may need: sessions, connections, segments, listeners.
+pub const DESCRIPTORS_WANTED: u64 = 4096;
+/// How long sessions and connections have to come to an end when the daemon stops.
+pub const STOP_WAIT_S: u64 = 10;
+/// What is read from the control socket at once.
+pub const CONTROL_READ_BYTES: usize = 16 * 1024;
+/// Messages of one domain that `show queue` lists.
+pub const QUEUE_SHOWN_MAX: usize = 1000;
+/// Messages in all queues together.
+pub const QUEUED_MESSAGES_MAX: usize = 200_000;
+/// What a message in a queue takes in memory.
+pub const QUEUED_MESSAGE_BYTES: usize = 200;
+/// How much of the data directory's file system the spools of all domains may fill.
+pub const SPOOL_SHARE_PERCENT: u64 = 80;
+
+const _: () = assert!(PACE_WINDOW_S > SERVER_CONTENT_WAIT_S && SERVER_SESSION_S_MAX > PACE_WINDOW_S);
+const _: () = assert!(COMMAND_LINE_BYTES_MAX >= 512 && REPLY_LINE_BYTES_MAX >= 512);
+const _: () = assert!(LOCAL_PART_BYTES_MAX >= 64 && DOMAIN_BYTES_MAX >= 255 && RECIPIENTS_MAX >= 100);
+const _: () = assert!(HEADER_SECTION_BYTES_MAX < COMPOSED_HEAD_BYTES_MAX);
+const _: () = assert!(COMPOSED_HEAD_BYTES_MAX < MESSAGE_BYTES_MAX);
+const _: () =
+    assert!(CONTROL_FRAME_BYTES_MAX > RECIPIENTS_MAX * (LOCAL_PART_BYTES_MAX + DOMAIN_BYTES_MAX + 4));
+const _: () = assert!(CONTROL_FRAME_BYTES_MAX > CONTROL_WORDS_MAX * (CONTROL_TEXT_BYTES_MAX + 2));
+const _: () = assert!(CONTROL_FRAME_BYTES_MAX > CONTROL_PIECE_BYTES_MAX);
+const _: () = assert!(HEADER_SECTION_BYTES_MAX < MESSAGE_BYTES_MAX);
 const _: () = assert!(DNS_DATAGRAM_BYTES_MAX >= DNS_UDP_PAYLOAD_BYTES as usize);
 const _: () =
     assert!(DNS_LOOKUP_S_MAX >= 3 * DNS_ROUNDS as u64 * DNS_TRY_S && DNS_RECORDS_MAX >= MAIL_HOSTS_MAX);

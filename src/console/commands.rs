@@ -7,6 +7,7 @@ use crate::config::grammar::{self, Spelling, shown};
 use crate::config::words;
 use crate::limits::LOG_RING_LINES_MAX;
 use crate::mail::{Address, Domain, LocalPart, QueueId};
+use crate::relay::{QueueAction, Target};
 
 /// One row of the table.
 pub struct Row {
@@ -32,30 +33,13 @@ pub enum Command {
     ShowLog(usize),
     ShowMemory,
     ShowConfig,
-    Queue(QueueAction, QueueTarget),
+    Queue(QueueAction, Target),
     /// The text follows, line by line, until a line with a dot.
     Send {
         from: Address,
         to: Vec<Address>,
         subject: Option<String>,
     },
-}
-
-/// What `queue` does to mail that waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum QueueAction {
-    Retry,
-    Delete,
-    Hold,
-    Release,
-}
-
-/// Which mail `queue` means.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum QueueTarget {
-    Message(QueueId),
-    Domain(Domain),
-    All,
 }
 
 /// A command as it was asked for.
@@ -201,14 +185,14 @@ fn queue_id(word: &str) -> Result<QueueId, String> {
 }
 
 /// An id before a domain: a name of ten letters without a dot is no mail domain of a box.
-fn target(word: &str) -> Result<QueueTarget, String> {
+fn target(word: &str) -> Result<Target, String> {
     if word == "all" {
-        return Ok(QueueTarget::All);
+        return Ok(Target::All);
     }
     if let Some(id) = QueueId::parse(word) {
-        return Ok(QueueTarget::Message(id));
+        return Ok(Target::Message(id));
     }
-    let domain = Domain::host_name(word).map(QueueTarget::Domain);
+    let domain = Domain::host_name(word).map(Target::Domain);
     domain
         .map_err(|_| format!("`{}` is no mail; write a message's ten digits, a domain, or all", shown(word)))
 }

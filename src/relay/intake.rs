@@ -1,0 +1,244 @@
+//! A message on its way in (Figure 5): its header section is gathered and composed, its body kept in memory
+//! while it is small and spilled into the spool as a draft when it is not. Memory stays bounded whatever a
+//! client sends, and a draft that is not committed is as if it never was.
+
+use crate::limits::BODY_IN_MEMORY_BYTES_MAX;
+use crate::mail::compose::{self, ComposeError, Facts};
+use crate::mail::headers::{Gatherer, Section, SectionTooLong};
+use crate::mail::received::{Submitter, Trace};
+use crate::mail::{Address, Domain, Envelope, QueueId};
+use crate::relay::office::Office;
+use crate::relay::policy::Share;
+use crate::relay::storing::{Composed, Draft, Receipt};
+use crate::smtp::{Enhanced, Reply};
+use crate::time::Now;
+
+/// Who hands a message in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The name under which we took it.
+    pub our_name: Domain,
+    /// The domain whose user wrote it: the message is completed for this domain. `None`: it merely passes.
+    pub author: Option<Domain>,
+    pub bearer: Bearer,
+    /// `sendmail -t`: blind copies are taken out.
+    pub drop_bcc: bool,
+    /// `sendmail -F`.
+    pub full_name: Option<String>,
+}
+
+/// The one at the door.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bearer {
+    Smtp {
+        ip: std::net::IpAddr,
+        claimed: String,
+        verified: Option<Domain>,
+        extended: bool,
+    },
+    /// A user of this machine.
+    Local {
+        user: String,
+    },
+}
+
+/// A message that is coming in.
+#[derive(Debug)]
+pub struct Intake {
+    pub id: QueueId,
+    source: Source,
+    envelope: Envelope,
+    shares: Vec<Share>,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Head(Gatherer),
+    Body {
+        head: Vec<u8>,
+        body: Vec<u8>,
+    },
+    Draft {
+        head: Vec<u8>,
+        draft: Draft,
+    },
+    /// It will be refused at its end.
+    Refused(Reply),
+}
+
+impl Intake {
+    pub fn new(
+        office: &mut Office,
+        now: Now,
+        source: Source,
+        envelope: Envelope,
+        shares: Vec<Share>,
+    ) -> Self {
+        let id = office.next_id(now);
+        Intake { id, source, envelope, shares, stage: Stage::Head(Gatherer::default()) }
+    }
+
+    /// Domains that answer for a part of it.
+    pub fn shares(&self) -> usize {
+        self.shares.len()
+    }
+
+    /// An intake that refuses whatever comes.
+    pub fn refused(office: &mut Office, now: Now, source: Source, envelope: Envelope, reply: Reply) -> Self {
+        let id = office.next_id(now);
+        Intake { id, source, envelope, shares: Vec::new(), stage: Stage::Refused(reply) }
+    }
+
+    /// Takes the next piece of the content.
+    pub fn take(&mut self, office: &mut Office, now: Now, piece: &[u8]) {
+        if let Stage::Head(gatherer) = &mut self.stage {
+            match gatherer.push(piece) {
+                Ok(false) => {}
+                Ok(true) => self.compose(office, now),
+                Err(SectionTooLong) => self.stage = Stage::Refused(compose_refusal(ComposeError::TooLong)),
+            }
+            return self.spill(office);
+        }
+        match &mut self.stage {
+            Stage::Body { body, .. } => body.extend_from_slice(piece),
+            Stage::Draft { .. } => self.extend(office, piece),
+            Stage::Head(_) | Stage::Refused(_) => {}
+        }
+        self.spill(office);
+    }
+
+    /// Whether the spool must write before more is read from the client; [`Intake::catch_up`] after a batch.
+    pub fn is_backlogged(&self) -> bool {
+        matches!(&self.stage, Stage::Draft { draft, .. } if draft.is_backlogged())
+    }
+
+    /// Offers the spool again what it could not take.
+    pub fn catch_up(&mut self, office: &mut Office) {
+        self.extend(office, &[]);
+    }
+
+    fn extend(&mut self, office: &mut Office, piece: &[u8]) {
+        let Stage::Draft { draft, .. } = &mut self.stage else { return };
+        if let Err(reply) = office.extend_draft(draft, piece) {
+            office.drop_draft(draft);
+            self.stage = Stage::Refused(reply);
+        }
+    }
+
+    /// The content is whole: hands the message to the spool.
+    pub fn finish(mut self, office: &mut Office, now: Now) -> Result<Receipt, Reply> {
+        if matches!(self.stage, Stage::Head(_)) {
+            self.compose(office, now);
+        }
+        let origin = self.source.bearer.to_string();
+        match self.stage {
+            Stage::Head(_) => unreachable!("composed above"),
+            Stage::Refused(reply) => Err(reply),
+            Stage::Body { head, body } => {
+                office.store(now, Composed { id: self.id, shares: self.shares, origin, head, body })
+            }
+            Stage::Draft { head, draft } => office.commit_draft(now, &draft, self.shares, &origin, &head),
+        }
+    }
+
+    /// The message will not come.
+    pub fn abandon(self, office: &mut Office) {
+        if let Stage::Draft { draft, .. } = &self.stage {
+            office.drop_draft(draft);
+        }
+    }
+
+    fn compose(&mut self, office: &mut Office, now: Now) {
+        let Stage::Head(gatherer) = std::mem::replace(&mut self.stage, Stage::Head(Gatherer::default()))
+        else {
+            return;
+        };
+        let start = gatherer.into_bytes();
+        let (section, body) = start.split_at(Section::of(&start).body_start);
+        self.stage = match self.head(office, now, section) {
+            Ok(composed) => Stage::Body { head: composed, body: body.to_vec() },
+            Err(error) => Stage::Refused(compose_refusal(error)),
+        };
+    }
+
+    fn head(&self, office: &mut Office, now: Now, section: &[u8]) -> Result<Vec<u8>, ComposeError> {
+        let trace = Trace {
+            our_name: &self.source.our_name,
+            id: self.id,
+            now: now.wall,
+            submitter: self.source.bearer.submitter(self.envelope.smtputf8),
+            recipient_for: self.only_recipient(),
+        };
+        let composed = match &self.source.author {
+            None => compose::pass(section, &trace)?,
+            Some(domain) => {
+                let facts = Facts {
+                    trace,
+                    domain,
+                    reverse_path: &self.envelope.reverse_path,
+                    unique: office.random(),
+                    drop_bcc: self.source.drop_bcc,
+                    tolerant: false,
+                    full_name: self.source.full_name.as_deref(),
+                };
+                compose::compose(section, &facts)?
+            }
+        };
+        log::info!("{}: message-id {} {}", self.id, composed.message_id, self.source.bearer);
+        Ok(composed.head)
+    }
+
+    fn only_recipient(&self) -> Option<&Address> {
+        match self.envelope.recipients.as_slice() {
+            [only] => Some(&only.address),
+            _ => None,
+        }
+    }
+
+    /// Moves a body that has become too large for memory into the spool.
+    fn spill(&mut self, office: &mut Office) {
+        let Stage::Body { head, body } = &mut self.stage else { return };
+        if body.len() <= BODY_IN_MEMORY_BYTES_MAX {
+            return;
+        }
+        let (head, body) = (std::mem::take(head), std::mem::take(body));
+        match office.begin_draft(self.id, &self.shares) {
+            Err(reply) => self.stage = Stage::Refused(reply),
+            Ok(draft) => {
+                self.stage = Stage::Draft { head, draft };
+                self.extend(office, &body);
+            }
+        }
+    }
+}
+
+impl Bearer {
+    fn submitter(&self, utf8: bool) -> Submitter<'_> {
+        match self {
+            Bearer::Local { user } => Submitter::Local { user },
+            Bearer::Smtp { ip, claimed, verified, extended } => Submitter::Smtp {
+                claimed,
+                verified: verified.as_ref(),
+                ip: *ip,
+                protocol: crate::mail::received::Protocol { extended: *extended, utf8, ..Default::default() },
+            },
+        }
+    }
+}
+
+/// For logs, and kept with the message: `from bcd.com [203.0.113.70]`.
+impl std::fmt::Display for Bearer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Bearer::Local { user } => write!(f, "from user {user}"),
+            Bearer::Smtp { ip, verified: Some(name), .. } => write!(f, "from {name} [{ip}]"),
+            Bearer::Smtp { ip, .. } => write!(f, "from [{ip}]"),
+        }
+    }
+}
+
+fn compose_refusal(error: ComposeError) -> Reply {
+    let (code, status, text) = error.reply();
+    Reply::new(code, Enhanced::parse(status), text)
+}

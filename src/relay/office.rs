@@ -1,0 +1,228 @@
+//! The office: every domain's post (its spool log and queue), the lanes they share, and what moves between
+//! them. No clock, no socket, no await: the tasks bring time and outcomes in and carry out what comes back.
+//! Danger: a post's state changes only through here, so that spool, queue and lanes never tell different tales.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::config::{Config, DomainConfig};
+use crate::limits::{ACTIVE_MESSAGES_MAX, RESIDENT_CONTENT_BYTES_MAX};
+use crate::mail::id::QueueIds;
+use crate::mail::{Address, Domain, QueueId};
+use crate::prng::Prng;
+use crate::relay::active::Active;
+use crate::relay::dispatch::Dispatch;
+use crate::relay::judge::Verdict;
+use crate::relay::queue::Queue;
+use crate::relay::sending::LocalJob;
+use crate::relay::storing::{Awaited, Fresh, Receipts};
+use crate::spool::{DomainLog, Flash, Recovery, Ticket};
+use crate::time::{Instant, Now};
+
+/// All domains' mail.
+pub struct Office {
+    pub(super) config: Rc<Config>,
+    pub(super) posts: BTreeMap<Domain, Post>,
+    pub(super) dispatch: Dispatch,
+    pub(super) local: VecDeque<LocalJob>,
+    pub(super) receipts: Receipts,
+    pub(super) ids: QueueIds,
+    pub(super) prng: Prng,
+    /// Bytes of message content in memory, of active and of fresh messages.
+    pub(super) resident_bytes: usize,
+    /// Addresses of ours that are not there, and why.
+    pub(super) pending: HashMap<IpAddr, String>,
+    /// The post whose turn it is to activate a message.
+    pub(super) turn: Option<Domain>,
+    pub(super) watched: HashSet<QueueId>,
+    pub(super) outcomes: Vec<Outcome>,
+}
+
+/// How a round of attempts on one domain's share of a message ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    pub id: QueueId,
+    pub recipients: Vec<(Address, Verdict)>,
+}
+
+/// One domain's mail.
+pub struct Post {
+    pub log: DomainLog,
+    pub flash: Arc<dyn Flash>,
+    pub queue: Queue,
+    pub active: HashMap<QueueId, Active>,
+    /// Messages whose commit is on its way to flash, or just done, with their content still in memory.
+    pub(super) fresh: HashMap<QueueId, Fresh>,
+    /// Commits under way, oldest first.
+    pub(super) tickets: VecDeque<(Ticket, Awaited)>,
+    /// What the last host said, and to whom.
+    pub last_reply: Option<String>,
+    pub counts: Counts,
+    /// What is wrong with the spool.
+    pub alarms: Vec<String>,
+}
+
+/// Since the start of the daemon.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub accepted: u64,
+    pub delivered: u64,
+    pub deferred: u64,
+    pub failed: u64,
+}
+
+impl Office {
+    /// An office without posts. `seed` differs from one start to the next.
+    pub fn new(config: Rc<Config>, seed: u64) -> Self {
+        Office {
+            config,
+            posts: BTreeMap::new(),
+            dispatch: Dispatch::default(),
+            local: VecDeque::new(),
+            receipts: Receipts::default(),
+            ids: QueueIds::new(None, seed),
+            prng: Prng::from_seed(seed),
+            resident_bytes: 0,
+            pending: HashMap::new(),
+            turn: None,
+            watched: HashSet::new(),
+            outcomes: Vec::new(),
+        }
+    }
+
+    /// Opens a domain's post with what its spool held.
+    pub fn open(&mut self, now: Now, name: Domain, log: DomainLog, flash: Arc<dyn Flash>, found: &Recovery) {
+        let mut queue = Queue::default();
+        for message in &found.messages {
+            self.ids.saw(message.id);
+            match message.on_hold {
+                true => queue.insert_held(message.id),
+                false => queue.insert(message.id, now.mono + message.next.since(now.wall)),
+            }
+        }
+        let post = Post {
+            log,
+            flash,
+            queue,
+            active: HashMap::new(),
+            fresh: HashMap::new(),
+            tickets: VecDeque::new(),
+            last_reply: None,
+            counts: Counts::default(),
+            alarms: found.damage.iter().map(|damage| format!("the spool is damaged: {damage}")).collect(),
+        };
+        self.posts.insert(name, post);
+    }
+
+    /// Takes a changed configuration; posts are opened and closed by the caller.
+    pub fn configure(&mut self, config: Rc<Config>) {
+        self.config = config;
+        self.dispatch.forgive(None);
+    }
+
+    pub fn config(&self) -> &Rc<Config> {
+        &self.config
+    }
+
+    pub fn posts(&self) -> impl Iterator<Item = (&Domain, &Post)> {
+        self.posts.iter()
+    }
+
+    pub fn post(&self, name: &Domain) -> Option<&Post> {
+        self.posts.get(name)
+    }
+
+    pub fn next_id(&mut self, now: Now) -> QueueId {
+        self.ids.next(now.wall)
+    }
+
+    /// A number that need not be secret.
+    pub fn random(&mut self) -> u64 {
+        self.prng.u64()
+    }
+
+    /// Tells that one of our addresses is there, or why not. One that came back makes due what waited for it.
+    pub fn set_address(&mut self, now: Now, ip: IpAddr, state: Result<(), String>) {
+        match state {
+            Err(why) => {
+                self.pending.insert(ip, why);
+            }
+            Ok(()) if self.pending.remove(&ip).is_some() => {
+                let Some(name) = self.config.domain_at(ip).map(|d| d.name.clone()) else { return };
+                self.dispatch.forgive(Some(&name));
+                if let Some(post) = self.posts.get_mut(&name) {
+                    post.queue.address_is_up(now.mono);
+                }
+            }
+            Ok(()) => {}
+        }
+    }
+
+    /// Why an address of ours is not there.
+    pub fn pending_reason(&self, ip: IpAddr) -> Option<&str> {
+        self.pending.get(&ip).map(String::as_str)
+    }
+
+    /// Why nothing can leave for this domain: none of its addresses is there.
+    pub(super) fn homeless(&self, domain: &DomainConfig) -> Option<String> {
+        let mut reasons = domain.addresses.iter().map(|a| self.pending.get(&a.ip));
+        let first = reasons.next()??;
+        reasons.all(|r| r.is_some()).then(|| first.clone())
+    }
+
+    /// The address of `domain` from which a host at `target` can be reached: the one of its family.
+    pub fn source_for(&self, domain: &DomainConfig, target: IpAddr) -> Result<IpAddr, String> {
+        let family = if target.is_ipv4() { "IPv4" } else { "IPv6" };
+        let Some(source) = domain.addresses.iter().find(|a| a.ip.is_ipv4() == target.is_ipv4()) else {
+            return Err(format!("{} has no {family} address to reach {target} from", domain.name));
+        };
+        match self.pending.get(&source.ip) {
+            Some(why) => Err(why.clone()),
+            None => Ok(source.ip),
+        }
+    }
+
+    /// When the next message is due, of those posts that have room to try one more.
+    pub fn due_at(&self) -> Instant {
+        let open = self.posts.values().filter(|post| self.has_room(post));
+        open.filter_map(|post| post.queue.next_due()).min().unwrap_or(Instant::NEVER)
+    }
+
+    /// When lazy records want to be written at the latest.
+    pub fn flush_at(&self) -> Instant {
+        self.posts.values().filter_map(|post| post.log.flush_due()).min().unwrap_or(Instant::NEVER)
+    }
+
+    /// Whether one more message of this post may become active. A post with nothing active always may.
+    pub(super) fn has_room(&self, post: &Post) -> bool {
+        let crowded = self.resident_bytes >= RESIDENT_CONTENT_BYTES_MAX;
+        post.queue.active() == 0 || (!crowded && post.queue.active() < ACTIVE_MESSAGES_MAX)
+    }
+
+    /// Asks for the outcome of a message's next round of attempts.
+    pub fn watch(&mut self, id: QueueId) {
+        self.watched.insert(id);
+    }
+
+    /// Outcomes of watched messages since the last call.
+    pub fn take_outcomes(&mut self) -> Vec<Outcome> {
+        std::mem::take(&mut self.outcomes)
+    }
+
+    /// Messages in all queues.
+    pub fn queue_len(&self) -> usize {
+        self.posts.values().map(|p| p.queue.len()).sum()
+    }
+
+    /// Bytes of message content in memory.
+    pub fn resident_bytes(&self) -> usize {
+        self.resident_bytes
+    }
+
+    /// Open outgoing connections.
+    pub fn connections(&self) -> usize {
+        self.dispatch.connections()
+    }
+}

@@ -1,0 +1,233 @@
+//! Whose mail it is, who may send it, and whom it is for (step 515 of Figure 5; RFC 5321 §3.6, §4.5.1).
+//! Only a `client` of a domain sends for it, and only under a reverse-path of that domain or `<>`; anybody
+//! else reaches hosted users alone. A hole here is an open relay.
+
+use std::net::IpAddr;
+
+use crate::config::{Config, DomainConfig};
+use crate::limits::{ALIAS_STEPS_MAX, RECIPIENTS_MAX};
+use crate::mail::{Address, Domain, Envelope, LocalPart, Recipient, ReversePath};
+use crate::smtp::{Enhanced, Reply};
+
+/// The front door that a client came through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Door {
+    /// Our address, the one that was reached.
+    pub reached: IpAddr,
+    /// The client's address.
+    pub client: IpAddr,
+}
+
+/// A part of a message that one domain answers for: it keeps the spool, and its identity sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    pub owner: Domain,
+    pub envelope: Envelope,
+    /// A user of the owner wrote it: its header section is completed (Figure 5), not just traced.
+    pub submitted: bool,
+}
+
+/// What a hosted address stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place<'c> {
+    /// Kept here, in this domain's mailbox of this user.
+    Mailbox(&'c DomainConfig, LocalPart),
+    /// Rewritten to these.
+    Alias(&'c DomainConfig, Vec<Address>),
+    /// Handed to this domain's inner host.
+    Forward(&'c DomainConfig),
+    /// A hosted domain that has no such user.
+    NoUser,
+    /// Routing hidden in the local part (`x1%xyz.com@bcd.com`, `xyz.com!x1@bcd.com`) of a forwarded domain.
+    Routed,
+    /// Another system's address.
+    Elsewhere,
+}
+
+/// Where a hosted address leads, or that it is not ours.
+pub fn place<'c>(config: &'c Config, address: &Address) -> Place<'c> {
+    let Some(domain) = hosting(config, address) else { return Place::Elsewhere };
+    let user = &address.local;
+    let targets: Vec<Address> = domain
+        .aliases
+        .iter()
+        .filter(|(name, _)| name.same_user(user))
+        .map(|(_, target)| target.clone())
+        .collect();
+    if !targets.is_empty() {
+        return Place::Alias(domain, targets);
+    }
+    if let Some(mailbox) = domain.mailboxes.iter().find(|m| m.same_user(user)) {
+        return Place::Mailbox(domain, mailbox.clone());
+    }
+    match &config.machine.postmaster {
+        Some(postmaster) if user.is_postmaster() && !postmaster.same_user(address) => {
+            return Place::Alias(domain, vec![postmaster.clone()]);
+        }
+        _ => {}
+    }
+    match &domain.forward {
+        Some(_) if user.as_str().contains(['%', '!', '@', ':']) => Place::Routed,
+        Some(_) => Place::Forward(domain),
+        None if user.is_postmaster() => Place::Mailbox(domain, user.clone()),
+        None => Place::NoUser,
+    }
+}
+
+/// The hosted domain that an address belongs to: by name, by a literal of one of our addresses, and for
+/// the postmaster of the box itself the first domain.
+fn hosting<'c>(config: &'c Config, address: &Address) -> Option<&'c DomainConfig> {
+    if let Some(domain) = config.domain(&address.domain) {
+        return Some(domain);
+    }
+    if let Some(ip) = address.domain.as_literal() {
+        let shared = || config.is_shared_address(ip).then(|| config.domains.first()).flatten();
+        return config.domain_at(ip).or_else(shared);
+    }
+    let is_box = config.machine.name.as_ref() == Some(&address.domain);
+    (is_box && address.local.is_postmaster()).then(|| config.domains.first()).flatten()
+}
+
+/// The domain that a transaction belongs to: by the address reached; on the box's shared address by the
+/// sender's domain; there with `<>`, the domain that has this address too, or the only one that knows the client.
+pub fn owner<'c>(config: &'c Config, door: &Door, reverse_path: &ReversePath) -> Option<&'c DomainConfig> {
+    let at_address = config.domain_at(door.reached);
+    if !config.is_shared_address(door.reached) {
+        return at_address;
+    }
+    if let Some(address) = reverse_path.address() {
+        return config.domain(&address.domain).or(at_address);
+    }
+    at_address.or_else(|| {
+        let mut known = config.domains.iter().filter(|d| d.is_client(door.client));
+        known.next().filter(|_| known.next().is_none())
+    })
+}
+
+/// The domain for which this client may send under this reverse-path, or the rule that forbids it.
+pub fn may_send<'c>(
+    config: &'c Config,
+    door: &Door,
+    reverse_path: &ReversePath,
+) -> Result<&'c DomainConfig, String> {
+    let client = door.client.to_canonical();
+    let Some(domain) = owner(config, door, reverse_path) else {
+        return Err(match reverse_path {
+            ReversePath::Null => format!("{client} is no client of one domain here, and <> names none"),
+            ReversePath::Address(from) => format!("{} is not hosted here", from.domain),
+        });
+    };
+    if !domain.is_client(client) {
+        return Err(format!("{client} is no client of {}", domain.name));
+    }
+    match reverse_path {
+        ReversePath::Address(from) if from.domain != domain.name => {
+            Err(format!("a client of {} sends as its users, not as <{from}>", domain.name))
+        }
+        _ => Ok(domain),
+    }
+}
+
+/// RCPT: hosted users are open to everyone, other systems' users to those who [`may_send`].
+pub fn check_recipient(
+    config: &Config,
+    door: &Door,
+    reverse_path: &ReversePath,
+    recipient: &Address,
+) -> Result<(), Reply> {
+    match place(config, recipient) {
+        Place::Mailbox(..) | Place::Alias(..) | Place::Forward(..) => Ok(()),
+        Place::NoUser => Err(Reply::new(550, Enhanced(5, 1, 1), format!("<{recipient}>: no such user here"))),
+        Place::Routed => {
+            Err(Reply::new(550, Enhanced(5, 7, 1), format!("<{recipient}>: no routing inside a local part")))
+        }
+        Place::Elsewhere => may_send(config, door, reverse_path).map(|_| ()).map_err(|rule| {
+            Reply::new(550, Enhanced(5, 7, 1), format!("<{recipient}>: relaying refused: {rule}"))
+        }),
+    }
+}
+
+/// Cuts an accepted envelope into the shares of the domains that answer for its recipients: a hosted
+/// recipient's own domain, for all others the sender's. Aliases are followed here, once.
+pub fn shares(config: &Config, door: &Door, envelope: &Envelope) -> Result<Vec<Share>, Reply> {
+    let sender = may_send(config, door, &envelope.reverse_path).ok();
+    shares_for(config, sender, envelope)
+}
+
+/// The same for mail that was made on the box: by `stagepost sendmail`, the console, or a bounce of `sender`.
+pub fn shares_for(
+    config: &Config,
+    sender: Option<&DomainConfig>,
+    envelope: &Envelope,
+) -> Result<Vec<Share>, Reply> {
+    let mut shares: Vec<Share> = Vec::new();
+    for recipient in &envelope.recipients {
+        let mut targets = Targets::default();
+        follow(config, sender, recipient, 0, &mut targets)?;
+        for (owner, recipient) in targets.found {
+            add(&mut shares, owner, recipient, envelope, sender);
+        }
+    }
+    Ok(shares)
+}
+
+/// The ends of one recipient's aliases.
+#[derive(Default)]
+struct Targets {
+    found: Vec<(Domain, Recipient)>,
+}
+
+fn follow(
+    config: &Config,
+    sender: Option<&DomainConfig>,
+    recipient: &Recipient,
+    steps: usize,
+    targets: &mut Targets,
+) -> Result<(), Reply> {
+    let address = &recipient.address;
+    if steps > ALIAS_STEPS_MAX || targets.found.len() >= RECIPIENTS_MAX {
+        return Err(Reply::new(550, Enhanced(5, 4, 6), format!("<{address}>: its aliases run in a circle")));
+    }
+    let owner = match place(config, address) {
+        Place::Alias(domain, rewritten) => {
+            let notify = recipient.notify;
+            for address in rewritten {
+                let next = Recipient { address, notify, orcpt: recipient.orcpt.clone() };
+                follow(config, Some(domain), &next, steps + 1, targets)?;
+            }
+            return Ok(());
+        }
+        Place::Mailbox(domain, _) | Place::Forward(domain) => domain,
+        Place::NoUser | Place::Routed => {
+            return Err(Reply::new(550, Enhanced(5, 1, 1), format!("<{address}>: no such user here")));
+        }
+        Place::Elsewhere => sender
+            .ok_or_else(|| Reply::new(550, Enhanced(5, 7, 1), format!("<{address}>: relaying refused")))?,
+    };
+    targets.found.push((owner.name.clone(), recipient.clone()));
+    Ok(())
+}
+
+fn add(
+    shares: &mut Vec<Share>,
+    owner: Domain,
+    recipient: Recipient,
+    envelope: &Envelope,
+    sender: Option<&DomainConfig>,
+) {
+    let share = match shares.iter_mut().find(|s| s.owner == owner) {
+        Some(share) => share,
+        None => {
+            let submitted = sender.is_some();
+            let envelope = Envelope { recipients: Vec::new(), ..envelope.clone() };
+            shares.push(Share { owner, envelope, submitted });
+            shares.last_mut().expect("just pushed")
+        }
+    };
+    if !share.envelope.recipients.iter().any(|r| r.address == recipient.address) {
+        share.envelope.recipients.push(recipient);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+//! Who may send what to whom, row by row, under one configuration.
+
+use super::*;
+use crate::config;
+
+const CONFIG: &str = "
+    box name host.abc.com
+    box address 203.0.113.1
+    domain abc.com address 203.0.113.1
+    domain abc.com client 10.0.1.0/24
+    domain abc.com mailbox a1
+    domain abc.com alias office a1@abc.com
+    domain abc.com alias office b1@bcd.com
+    domain abc.com alias far x1@xyz.com
+    domain bcd.com address 203.0.113.70
+    domain bcd.com client 10.0.2.0/24
+    domain bcd.com client 10.0.9.9
+    domain bcd.com mailbox b1
+    domain bcd.com mailbox b2
+    domain inner.net address 203.0.113.71
+    domain inner.net client 10.0.9.9
+    domain inner.net forward 10.9.9.9
+";
+
+const SHARED: &str = "203.0.113.1";
+const BCD: &str = "203.0.113.70";
+const INNER: &str = "203.0.113.71";
+const ABC_CLIENT: &str = "10.0.1.5";
+const BCD_CLIENT: &str = "10.0.2.5";
+const BOTH_CLIENT: &str = "10.0.9.9";
+const STRANGER: &str = "198.51.100.7";
+
+fn config() -> Config {
+    config::parse(CONFIG.as_bytes()).expect("the test's configuration")
+}
+
+fn door(reached: &str, client: &str) -> Door {
+    Door { reached: reached.parse().unwrap(), client: client.parse().unwrap() }
+}
+
+fn path(text: &str) -> ReversePath {
+    match text {
+        "" => ReversePath::Null,
+        text => ReversePath::Address(Address::parse(text).unwrap()),
+    }
+}
+
+#[test]
+fn the_owner_is_found_by_address_then_by_sender() {
+    let config = config();
+    let rows = [
+        ("a domain's own address", BCD, STRANGER, "a1@abc.com", Some("bcd.com")),
+        ("the shared address, a hosted sender", SHARED, STRANGER, "b1@bcd.com", Some("bcd.com")),
+        ("the shared address, a strange sender", SHARED, STRANGER, "x1@xyz.com", Some("abc.com")),
+        ("the shared address, no sender", SHARED, BCD_CLIENT, "", Some("abc.com")),
+        ("an address that is not ours", "192.0.2.1", BCD_CLIENT, "b1@bcd.com", None),
+    ];
+    for (caption, reached, client, from, expected) in rows {
+        let owner = owner(&config, &door(reached, client), &path(from)).map(|d| d.name.as_str());
+        assert_eq!(owner, expected, "{caption}");
+    }
+}
+
+#[test]
+fn an_empty_sender_on_a_purely_shared_address_belongs_to_the_only_domain_that_knows_the_client() {
+    let mut config = config();
+    config.domains[0].addresses[0].ip = "203.0.113.2".parse().unwrap();
+    for (client, expected) in [(ABC_CLIENT, Some("abc.com")), (BOTH_CLIENT, None), (STRANGER, None)] {
+        let owner = owner(&config, &door(SHARED, client), &ReversePath::Null).map(|d| d.name.as_str());
+        assert_eq!(owner, expected, "{client}");
+    }
+}
+
+#[test]
+fn only_clients_relay_and_only_as_their_own_domain() {
+    let config = config();
+    let x1 = Address::parse("x1@xyz.com").unwrap();
+    let rows = [
+        ("a client on its domain's address", BCD, BCD_CLIENT, "b1@bcd.com", Ok(())),
+        ("any user of the domain", BCD, BCD_CLIENT, "whoever@bcd.com", Ok(())),
+        ("its bounces", BCD, BCD_CLIENT, "", Ok(())),
+        ("a client on the shared address", SHARED, BCD_CLIENT, "b1@bcd.com", Ok(())),
+        ("a client of several domains", SHARED, BOTH_CLIENT, "u@inner.net", Ok(())),
+        ("an IPv4 client seen through IPv6", BCD, "::ffff:10.0.2.5", "b1@bcd.com", Ok(())),
+        ("a stranger", BCD, STRANGER, "b1@bcd.com", Err("198.51.100.7 is no client of bcd.com")),
+        ("a stranger's bounce", BCD, STRANGER, "", Err("198.51.100.7 is no client of bcd.com")),
+        ("another domain's client", BCD, ABC_CLIENT, "b1@bcd.com", Err("10.0.1.5 is no client of bcd.com")),
+        (
+            "a client under another domain's name",
+            BCD,
+            BCD_CLIENT,
+            "a1@abc.com",
+            Err("a client of bcd.com sends as its users, not as <a1@abc.com>"),
+        ),
+        (
+            "a hosted name from elsewhere",
+            SHARED,
+            ABC_CLIENT,
+            "b1@bcd.com",
+            Err("10.0.1.5 is no client of bcd.com"),
+        ),
+        (
+            "a strange name on the shared address",
+            SHARED,
+            ABC_CLIENT,
+            "x@xyz.com",
+            Err("a client of abc.com sends as its users, not as <x@xyz.com>"),
+        ),
+    ];
+    for (caption, reached, client, from, expected) in rows {
+        let verdict = check_recipient(&config, &door(reached, client), &path(from), &x1);
+        match expected {
+            Ok(()) => assert_eq!(verdict, Ok(()), "{caption}"),
+            Err(rule) => {
+                let reply = verdict.expect_err(caption);
+                assert_eq!(
+                    reply.to_string(),
+                    format!("550 5.7.1 <x1@xyz.com>: relaying refused: {rule}"),
+                    "{caption}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn strangers_reach_hosted_users_and_nobody_else() {
+    let config = config();
+    let rows = [
+        ("a mailbox", "b1@bcd.com", None),
+        ("in another case", "B1@BCD.com", None),
+        ("quoted", "\"b1\"@bcd.com", None),
+        ("through another domain's door", "a1@abc.com", None),
+        ("an alias", "office@abc.com", None),
+        ("an alias to another system", "far@abc.com", None),
+        ("the postmaster, always", "postmaster@bcd.com", None),
+        ("the postmaster of the box", "Postmaster@host.abc.com", None),
+        ("a literal of our address", "b1@[203.0.113.70]", None),
+        ("any user of a forwarded domain", "anyone@inner.net", None),
+        ("no such user", "b9@bcd.com", Some("5.1.1")),
+        ("a user of the box's own name", "a1@host.abc.com", Some("5.7.1")),
+        ("another system", "x1@xyz.com", Some("5.7.1")),
+        ("another system's literal", "x1@[192.0.2.1]", Some("5.7.1")),
+        ("the percent hack", "x1%xyz.com@bcd.com", Some("5.1.1")),
+        ("the percent hack through a forward", "x1%xyz.com@inner.net", Some("5.7.1")),
+        ("a bang path", "xyz.com!x1@bcd.com", Some("5.1.1")),
+        ("a bang path through a forward", "xyz.com!x1@inner.net", Some("5.7.1")),
+        ("an address in quotes", "\"x1@xyz.com\"@bcd.com", Some("5.1.1")),
+        ("an address in quotes through a forward", "\"x1@xyz.com\"@inner.net", Some("5.7.1")),
+        ("a route in quotes through a forward", "\"@a:x1\"@inner.net", Some("5.7.1")),
+    ];
+    for (caption, to, refusal) in rows {
+        let to = Address::parse(to).unwrap();
+        let verdict = check_recipient(&config, &door(BCD, STRANGER), &path("s@else.org"), &to);
+        let code = verdict.err().and_then(|reply| reply.enhanced()).map(|e| e.to_string());
+        assert_eq!(code.as_deref(), refusal, "{caption}");
+    }
+}
+
+#[test]
+fn a_message_is_cut_into_the_shares_of_those_who_answer_for_it() {
+    let config = config();
+    let to = ["x1@xyz.com", "a1@abc.com", "office@abc.com", "far@abc.com", "b2@bcd.com", "x1@xyz.com"];
+    let envelope = Envelope::plain(path("b1@bcd.com"), to.iter().map(|t| Address::parse(t).unwrap()));
+    let shares = shares(&config, &door(BCD, BCD_CLIENT), &envelope).unwrap();
+    let cut: Vec<(String, Vec<String>)> = shares
+        .iter()
+        .map(|s| {
+            assert!(s.submitted, "{}", s.owner);
+            let to = s.envelope.recipients.iter().map(|r| r.address.to_string()).collect();
+            (s.owner.to_string(), to)
+        })
+        .collect();
+    let expected = [
+        ("bcd.com", vec!["x1@xyz.com", "b1@bcd.com", "b2@bcd.com"]),
+        ("abc.com", vec!["a1@abc.com", "x1@xyz.com"]),
+    ];
+    let expected: Vec<(String, Vec<String>)> =
+        expected.iter().map(|(o, to)| (o.to_string(), to.iter().map(|t| t.to_string()).collect())).collect();
+    assert_eq!(cut, expected);
+}
+
+#[test]
+fn a_circle_of_aliases_is_refused_not_followed() {
+    let mut config = config();
+    let alias = |to: &str| (LocalPart::parse("round").unwrap(), Address::parse(to).unwrap());
+    config.domains[0].aliases.push(alias("round@bcd.com"));
+    config.domains[1].aliases.push(alias("round@abc.com"));
+    let envelope = Envelope::plain(path("s@else.org"), [Address::parse("round@abc.com").unwrap()]);
+    let refusal = shares(&config, &door(BCD, STRANGER), &envelope).unwrap_err();
+    assert_eq!(refusal.enhanced(), Some(Enhanced(5, 4, 6)));
+}
