@@ -1,5 +1,30 @@
-//! The tasks of the event loop: async, and thin.
+//! The tasks of the event loop: async, and thin. Each carries bytes, times and outcomes between the system
+//! and the floors below, where all decisions are made. One thread runs them all.
+//!
+//! ```text
+//! listen -> session -> [office] -> committer -> (flusher thread)
+//!                         |
+//!                      sender -> connection -> line, targets -> resolve
+//!                         `----> mailbox -> (flusher thread)
+//! control -> [office]        nic -> listen, [office]
+//! ```
 
+pub mod addresses;
+pub mod answers;
+pub mod committer;
+pub mod connection;
+pub mod control;
+pub mod line;
+pub mod link;
+pub mod listen;
+pub mod mailbox;
 pub mod netlink;
 pub mod nic;
 pub mod resolve;
+pub mod sender;
+pub mod session;
+pub mod station;
+pub mod submission;
+pub mod targets;
+pub mod timer;
+pub mod watch;

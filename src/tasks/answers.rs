@@ -1,0 +1,233 @@
+//! What the console shows, gathered from the station: plain reports, which `console::report` puts into words.
+
+use std::time::Duration;
+
+use crate::config::{Config, DomainConfig};
+use crate::console::report::{
+    AddressReport, AddressState, DomainReport, LogLine, MemoryPart, MemoryReport, MessageReport, QueueEntry,
+    RecipientReport, RecipientState, StatusReport,
+};
+use crate::limits::{
+    BODY_IN_MEMORY_BYTES_MAX, DNS_CACHE_BYTES_MAX, LOG_RING_BYTES_MAX, OUTGOING_CONNECTIONS_MAX,
+    QUEUED_MESSAGE_BYTES, QUEUED_MESSAGES_MAX, RESIDENT_CONTENT_BYTES_MAX, SESSION_BUFFER_BYTES,
+    SESSIONS_MAX, SPOOL_READ_BYTES,
+};
+use crate::mail::{Domain, QueueId, ReversePath, compose};
+use crate::os::{clock, process};
+use crate::relay::queue::Stand;
+use crate::relay::{Content, Office, Post};
+use crate::spool::{self, Meta, State};
+use crate::tasks::station::Station;
+use crate::time::Now;
+
+pub fn status(station: &Station) -> StatusReport {
+    let (now, office) = (clock::now(), station.office.borrow());
+    let config = office.config();
+    let up = config.domains.iter().filter(|d| !is_pending(&office, d)).count();
+    let memory = memory(station);
+    let (mut accepted, mut delivered, mut bounced) = (0, 0, 0);
+    for (_, post) in office.posts() {
+        accepted += post.counts.accepted;
+        delivered += post.counts.delivered;
+        bounced += post.counts.failed;
+    }
+    StatusReport {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        name: config.machine.name.as_ref().map(|n| n.to_string()),
+        uptime: now.mono.since(station.meters.started.get()),
+        time: now.wall,
+        smtp: config.machine.smtp,
+        sessions_in: station.meters.sessions.get(),
+        sessions_out: office.connections(),
+        domains_up: up,
+        domains_pending: config.domains.len() - up,
+        queued: office.queue_len(),
+        oldest: office.posts().filter_map(|(_, post)| oldest(post, now)).max(),
+        accepted,
+        delivered,
+        bounced,
+        memory_used_bytes: memory.parts.iter().map(|p| p.used_bytes).sum(),
+        memory_bound_bytes: memory.parts.iter().map(|p| p.bound_bytes).sum(),
+        alarms: alarms(&office, config),
+    }
+}
+
+fn is_pending(office: &Office, domain: &DomainConfig) -> bool {
+    domain.addresses.iter().any(|a| office.pending_reason(a.ip).is_some())
+}
+
+/// What the operator should look at.
+fn alarms(office: &Office, config: &Config) -> Vec<String> {
+    let addresses = config.domains.iter().flat_map(|d| d.addresses.iter().map(move |a| (d, a.ip)));
+    let mut alarms: Vec<String> = addresses
+        .filter_map(|(domain, ip)| office.pending_reason(ip).map(|why| (domain, ip, why)))
+        .map(|(domain, ip, why)| format!("{}: its address {ip} is pending: {why}", domain.name))
+        .collect();
+    alarms.extend(
+        office.posts().flat_map(|(name, post)| post.alarms.iter().map(move |a| format!("{name}: {a}"))),
+    );
+    alarms
+}
+
+pub fn domains(station: &Station) -> Vec<DomainReport> {
+    let (now, office) = (clock::now(), station.office.borrow());
+    let report = |domain: &DomainConfig| {
+        let post = office.post(&domain.name);
+        let address = |ip| AddressReport {
+            address: format!("{ip}"),
+            state: office
+                .pending_reason(ip)
+                .map_or(AddressState::Up, |why| AddressState::Pending(why.to_owned())),
+        };
+        DomainReport {
+            name: domain.name.to_string(),
+            addresses: domain.addresses.iter().map(|a| address(a.ip)).collect(),
+            ehlo: domain.ehlo_name().to_string(),
+            held: false,
+            queued: post.map_or(0, |p| p.queue.len()),
+            oldest: post.and_then(|p| oldest(p, now)),
+            last_reply: post.and_then(|p| p.last_reply.clone()),
+        }
+    };
+    office.config().domains.iter().map(report).collect()
+}
+
+/// How long the oldest message of a post has been here: ids rise with time.
+fn oldest(post: &Post, now: Now) -> Option<Duration> {
+    let id = post.queue.ids().next()?;
+    let received = post.active.get(&id).map(|a| a.meta.received);
+    let received = received.or_else(|| post.log.load(&*post.flash, id).ok().map(|s| s.meta.received))?;
+    Some(now.wall.since(received))
+}
+
+/// The queue of one domain or of all; at most `limits::QUEUE_SHOWN_MAX` messages each.
+pub fn queue(station: &Station, only: Option<&Domain>) -> Vec<QueueEntry> {
+    let (now, office) = (clock::now(), station.office.borrow());
+    let posts = office.posts().filter(|(name, _)| only.is_none_or(|wanted| wanted == *name));
+    let rows = posts.flat_map(|(name, post)| {
+        let ids = post.queue.ids().take(crate::limits::QUEUE_SHOWN_MAX);
+        ids.filter_map(move |id| Some(entry(name, post, id, now, &Known::of(post, id)?)))
+    });
+    rows.collect()
+}
+
+pub fn message(station: &Station, id: QueueId) -> Option<MessageReport> {
+    let (now, office) = (clock::now(), station.office.borrow());
+    let (name, post, known) = office.posts().find_map(|(n, p)| Some((n, p, Known::of(p, id)?)))?;
+    let entry = entry(name, post, id, now, &known);
+    Some(MessageReport {
+        from_line: compose::mailbox_line(&known.meta.envelope.reverse_path, known.meta.received),
+        arrived: known.meta.received,
+        headers_bytes: known.head_bytes,
+        last_reply: entry.recipients.iter().rev().find_map(|r| r.reply.clone()),
+        entry,
+    })
+}
+
+/// What the post knows of a message, from memory or from flash.
+struct Known {
+    meta: Meta,
+    state: State,
+    head_bytes: u64,
+    bytes: u64,
+}
+
+impl Known {
+    fn of(post: &Post, id: QueueId) -> Option<Known> {
+        post.queue.stand(id)?;
+        if let Some(active) = post.active.get(&id) {
+            let Content { head, .. } = &active.content;
+            let (meta, state) = ((*active.meta).clone(), active.state.clone());
+            return Some(Known { meta, state, head_bytes: head.len() as u64, bytes: active.content.len() });
+        }
+        let stored = post.log.load(&*post.flash, id).ok()?;
+        let head_bytes = stored.head.len() as u64;
+        Some(Known {
+            head_bytes,
+            bytes: head_bytes + stored.body_len,
+            meta: stored.meta,
+            state: stored.state,
+        })
+    }
+}
+
+fn entry(domain: &Domain, post: &Post, id: QueueId, now: Now, known: &Known) -> QueueEntry {
+    let states = known.meta.envelope.recipients.iter().zip(&known.state.recipients);
+    let recipients: Vec<RecipientReport> = states.map(|(r, s)| recipient(r.address.to_string(), s)).collect();
+    let stand = post.queue.stand(id);
+    QueueEntry {
+        id: id.to_string(),
+        domain: domain.to_string(),
+        from: match &known.meta.envelope.reverse_path {
+            ReversePath::Null => None,
+            ReversePath::Address(address) => Some(address.to_string()),
+        },
+        size_bytes: known.bytes,
+        age: now.wall.since(known.meta.received),
+        attempts: u32::from(known.state.attempts),
+        next_attempt: match stand {
+            Some(Stand::Waiting(at)) => Some(at.since(now.mono)),
+            _ => None,
+        },
+        held: stand == Some(Stand::OnHold),
+        reason: reason(stand, &recipients),
+        recipients,
+    }
+}
+
+fn recipient(address: String, state: &spool::RecipientState) -> RecipientReport {
+    let (state, reply) = match state {
+        spool::RecipientState::Pending => (RecipientState::Pending, None),
+        spool::RecipientState::Deferred { reply } => (RecipientState::Deferred, Some(reply.clone())),
+        spool::RecipientState::Delivered { reply } => (RecipientState::Delivered, Some(reply.clone())),
+        spool::RecipientState::Failed { reply } => (RecipientState::Failed, Some(reply.clone())),
+    };
+    RecipientReport { address, state, reply }
+}
+
+fn reason(stand: Option<Stand>, recipients: &[RecipientReport]) -> Option<String> {
+    let deferred =
+        || recipients.iter().find(|r| r.state == RecipientState::Deferred).and_then(|r| r.reply.clone());
+    match stand {
+        Some(Stand::OnHold) => Some("held by the operator".to_owned()),
+        Some(Stand::Active) => Some(deferred().unwrap_or_else(|| "being sent".to_owned())),
+        _ => deferred(),
+    }
+}
+
+pub fn log(station: &Station, lines: usize) -> Vec<LogLine> {
+    let line = |l: crate::os::logging::Line| LogLine { time: l.time, level: l.level, text: l.text };
+    station.log.last(lines).into_iter().map(line).collect()
+}
+
+/// Every bound that memory has, and what of it is in use.
+pub fn memory(station: &Station) -> MemoryReport {
+    let office = station.office.borrow();
+    let part = |name: &str, used: usize, bound: usize| MemoryPart {
+        name: name.to_owned(),
+        used_bytes: used as u64,
+        bound_bytes: bound as u64,
+    };
+    let session = SESSION_BUFFER_BYTES + 2 * BODY_IN_MEMORY_BYTES_MAX;
+    let connection = 2 * SPOOL_READ_BYTES;
+    let (_, dns_bytes) = station.resolver.cache_size();
+    MemoryReport {
+        parts: vec![
+            part("incoming sessions", station.meters.sessions.get() * session, SESSIONS_MAX * session),
+            part(
+                "outgoing connections",
+                office.connections() * connection,
+                OUTGOING_CONNECTIONS_MAX * connection,
+            ),
+            part("messages under way", office.resident_bytes(), RESIDENT_CONTENT_BYTES_MAX),
+            part(
+                "queue index",
+                office.queue_len() * QUEUED_MESSAGE_BYTES,
+                QUEUED_MESSAGES_MAX * QUEUED_MESSAGE_BYTES,
+            ),
+            part("DNS cache", dns_bytes, DNS_CACHE_BYTES_MAX),
+            part("log ring", station.log.bytes(), LOG_RING_BYTES_MAX),
+        ],
+        resident_bytes: process::resident_bytes(),
+    }
+}

@@ -1,0 +1,109 @@
+//! One outgoing connection (Figure 6, Figure 3A): finds the next hop's hosts, connects **from the domain's own
+//! address**, says EHLO under the domain's own name, and carries message after message of that one domain.
+//! A step that would need another address is not taken: the mail waits.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::limits::IDLE_CONNECTION_S;
+use crate::mail::QueueId;
+use crate::os::clock;
+use crate::relay::{Attempt, Job, LaneKey};
+use crate::tasks::line::{self, Line};
+use crate::tasks::station::Station;
+
+/// Opens a connection for a lane and keeps it while the lane has jobs.
+pub async fn run(station: Rc<Station>, key: LaneKey) {
+    let mut carrier = Carrier { station: station.clone(), key: key.clone(), free: true };
+    match line::reach(&station, &key).await {
+        Ok(line) => carrier.carry_all(line).await,
+        Err(attempt) => {
+            log::warn!("{} to {}: {}", key.sender, key.hop, attempt.answer());
+            station.office.borrow_mut().connection_failed(clock::now(), &key, attempt);
+        }
+    }
+    station.office.borrow_mut().connection_closed(clock::now(), &key, carrier.free);
+    station.pass_answers();
+    station.to_commit.notify(usize::MAX);
+    station.wake_senders();
+}
+
+/// Carries a lane's jobs over one connection.
+struct Carrier {
+    station: Rc<Station>,
+    key: LaneKey,
+    /// No job is in hand.
+    free: bool,
+}
+
+impl Carrier {
+    async fn carry_all(&mut self, mut line: Line) {
+        let mut watched = None;
+        while line.is_open() && !self.station.stop.is_given() {
+            let job = self.station.office.borrow_mut().take_job(&self.key, self.free);
+            self.free = job.is_none();
+            match job {
+                Some(job) => {
+                    watched = self.watch(watched, job.id);
+                    self.carry(&mut line, job).await;
+                }
+                None if watched.is_some() => break,
+                None if !self.wait_for_job(&mut line).await => break,
+                None => {}
+            }
+        }
+        line.quit(watched).await;
+        if let Some(id) = watched {
+            self.station.watchers.let_go(id);
+        }
+    }
+
+    /// The message whose watcher sees this connection from here on: the newest that is watched.
+    fn watch(&self, before: Option<QueueId>, id: QueueId) -> Option<QueueId> {
+        let watchers = &self.station.watchers;
+        if !watchers.has(id) || before == Some(id) {
+            return before;
+        }
+        watchers.hold(id);
+        if let Some(before) = before {
+            watchers.let_go(before);
+        }
+        Some(id)
+    }
+
+    async fn carry(&mut self, line: &mut Line, job: Job) {
+        let Job { id, recipients: places } = job;
+        let message = self.station.office.borrow().job_message(&self.key.sender, id, &places);
+        let attempts = match message {
+            Some((envelope, content)) => line.transact(&self.key.sender, id, &envelope, &content).await,
+            // Deleted by the operator while it waited.
+            None => Vec::new(),
+        };
+        if attempts.iter().any(|a| matches!(a, Attempt::Accepted(_))) {
+            self.station.office.borrow_mut().connection_works(&self.key);
+        }
+        self.report(id, places.into_iter().zip(attempts).collect());
+    }
+
+    fn report(&self, id: QueueId, attempts: Vec<(usize, Attempt)>) {
+        self.station.office.borrow_mut().finish_job(clock::now(), &self.key.sender, id, attempts);
+        self.station.to_commit.notify(usize::MAX);
+        self.station.wake_senders();
+    }
+
+    /// Keeps the idle connection for a while. False: no job came, or the host has hung up.
+    async fn wait_for_job(&self, line: &mut Line) -> bool {
+        let called = self.station.idle_listener(&self.key);
+        if self.station.office.borrow().has_jobs(&self.key) {
+            return true;
+        }
+        let until = clock::mono() + Duration::from_secs(IDLE_CONNECTION_S);
+        line.quiet_until(called, until).await
+    }
+}
+
+impl Drop for Carrier {
+    fn drop(&mut self) {
+        self.station.forget_idle(&self.key);
+    }
+}

@@ -1,0 +1,262 @@
+//! A line to one host: the socket bound to the domain's address, and the SMTP session on it under the
+//! domain's name. Hosts are tried in order until one is ready to take mail (RFC 5321 §5.1); what the last of
+//! them said is what the mail gets to hear when none is.
+
+use std::io;
+use std::net::TcpStream;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_io::Async;
+use event_listener::EventListener;
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+
+use crate::console::answer;
+use crate::limits::{CONNECT_WAIT_S, REPLY_BUFFER_BYTES, SPOOL_READ_BYTES};
+use crate::mail::{Domain, Envelope, QueueId};
+use crate::os::{clock, sockets};
+use crate::relay::{Answer, Attempt, Body, Content, Host, LaneKey};
+use crate::smtp::client::{Event, Session};
+use crate::smtp::{Enhanced, Reply};
+use crate::tasks::station::Station;
+use crate::tasks::targets::{self, Target};
+use crate::tasks::timer::{by, sleep_until};
+use crate::time::Instant;
+
+/// An open line.
+pub struct Line {
+    station: Rc<Station>,
+    host: Arc<str>,
+    stream: Async<TcpStream>,
+    session: Session,
+    /// The exchange so far, for a watcher of the next message; kept while somebody watches at all.
+    seen: Vec<String>,
+}
+
+/// Connects to the first host of the lane that is ready, from the sender's own address.
+pub async fn reach(station: &Rc<Station>, key: &LaneKey) -> Result<Line, Attempt> {
+    let targets = targets::find(station, key).await?;
+    let config = station.config();
+    let ehlo = config.domain(&key.sender).map_or_else(|| key.sender.clone(), |d| d.ehlo_name().clone());
+    let mut last = None;
+    for target in targets {
+        match Line::open(station, &target, ehlo.clone()).await {
+            Ok(line) => return Ok(line),
+            Err(attempt) => {
+                log::info!("{} to {} [{}]: {}", key.sender, target.host, target.address, attempt.answer());
+                last = Some(attempt);
+            }
+        }
+    }
+    Err(last.unwrap_or_else(|| unreached(Enhanced(4, 4, 4), "no host to try".to_owned())))
+}
+
+impl Line {
+    async fn open(station: &Rc<Station>, target: &Target, ehlo: Domain) -> Result<Line, Attempt> {
+        let stream = connect(target).await.map_err(|error| obstacle(target, &error))?;
+        let mut session = Session::new(ehlo, clock::mono());
+        if station.watchers.any() {
+            session.record_transcript();
+        }
+        let host = target.host.as_str().into();
+        let mut line = Line { station: station.clone(), host, stream, session, seen: Vec::new() };
+        match line.next_event().await {
+            Event::Ready => Ok(line),
+            event => Err(line.not_ready(event)),
+        }
+    }
+
+    fn not_ready(&self, event: Event) -> Attempt {
+        let why = match event {
+            Event::Refused(reply) => return Attempt::Unreached(self.said(reply)),
+            Event::Broken(why) => why,
+            _ => "it closed the connection".to_owned(),
+        };
+        unreached(Enhanced(4, 4, 2), format!("{}: {why}", self.host))
+    }
+
+    pub fn is_open(&self) -> bool {
+        !self.session.is_finished()
+    }
+
+    /// One message to some of its recipients; an attempt for each of the envelope's, in order.
+    pub async fn transact(
+        &mut self,
+        owner: &Domain,
+        id: QueueId,
+        envelope: &Envelope,
+        content: &Content,
+    ) -> Vec<Attempt> {
+        if self.station.watchers.has(id) {
+            self.session.record_transcript();
+        }
+        self.show_seen(id);
+        self.session.start(clock::mono(), envelope, content.len());
+        loop {
+            let event = self.next_event_for(Some(id)).await;
+            match event {
+                Event::Ready => {}
+                Event::SendContent => self.send(owner, id, content).await,
+                Event::Finished(outcome) => {
+                    return outcome.recipients.into_iter().map(|result| self.attempt(result)).collect();
+                }
+                event => {
+                    let attempt = self.not_ready(event);
+                    return vec![attempt; envelope.recipients.len()];
+                }
+            }
+        }
+    }
+
+    fn attempt(&self, result: Result<Reply, Reply>) -> Attempt {
+        match result {
+            Ok(reply) => Attempt::Accepted(self.said(reply)),
+            Err(reply) => Attempt::Refused(self.said(reply)),
+        }
+    }
+
+    fn said(&self, reply: Reply) -> Answer {
+        let host = Host { name: self.host.clone(), reports: self.session.extensions().dsn };
+        Answer { host: Some(host), reply }
+    }
+
+    /// Sends the content; the last piece and the final dot leave in one write.
+    async fn send(&mut self, owner: &Domain, id: QueueId, content: &Content) {
+        self.session.content(clock::mono(), &content.head);
+        match &content.body {
+            Body::Memory(bytes) => {
+                for piece in bytes.chunks(SPOOL_READ_BYTES) {
+                    self.session.content(clock::mono(), piece);
+                    self.make_room().await;
+                }
+            }
+            Body::Spool(len) => {
+                let mut piece = vec![0; SPOOL_READ_BYTES];
+                let mut at = 0;
+                while at < *len && self.is_open() {
+                    let read = self.station.office.borrow().read_body(owner, id, at, &mut piece);
+                    let Some(n @ 1..) = read else {
+                        // A message that cannot be read whole must not arrive cut off.
+                        return self.session.closed();
+                    };
+                    self.session.content(clock::mono(), &piece[..n]);
+                    at += n as u64;
+                    self.make_room().await;
+                }
+            }
+        }
+        self.session.end_of_content(clock::mono());
+    }
+
+    /// Writes while a good deal waits to be written.
+    async fn make_room(&mut self) {
+        if self.session.output().len() >= SPOOL_READ_BYTES && self.flush().await.is_err() {
+            self.session.closed();
+        }
+    }
+
+    async fn next_event(&mut self) -> Event {
+        self.next_event_for(None).await
+    }
+
+    async fn next_event_for(&mut self, watched: Option<QueueId>) -> Event {
+        let mut buffer = [0; REPLY_BUFFER_BYTES];
+        loop {
+            self.show(watched);
+            if let Some(event) = self.session.next_event() {
+                return event;
+            }
+            if self.flush().await.is_err() {
+                self.session.closed();
+                continue;
+            }
+            match by(self.session.deadline(), self.stream.read(&mut buffer)).await {
+                None => self.session.timeout(clock::mono()),
+                Some(Ok(0) | Err(_)) => self.session.closed(),
+                Some(Ok(n)) => self.session.input(clock::mono(), &buffer[..n]),
+            }
+        }
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        while !self.session.output().is_empty() {
+            let deadline = self.session.deadline();
+            match by(deadline, self.stream.write(self.session.output())).await {
+                Some(written) => self.session.sent(written?),
+                None => return Err(io::ErrorKind::TimedOut.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits idle until `called` or `until`. False: time is up, or the host has something to say, which
+    /// between transactions can only be the end.
+    pub async fn quiet_until(&mut self, called: EventListener, until: Instant) -> bool {
+        let job = async {
+            called.await;
+            true
+        };
+        let end = async {
+            future::or(sleep_until(until), async {
+                // Whatever this brings, the line is over.
+                let _ = self.stream.readable().await;
+            })
+            .await;
+            false
+        };
+        future::or(job, end).await
+    }
+
+    /// Says QUIT and waits for the answer, if the host is still there.
+    pub async fn quit(mut self, watched: Option<QueueId>) {
+        if self.is_open() {
+            if let Some(id) = watched {
+                self.station.watchers.show(id, answer::closing(&self.host));
+            }
+            self.session.quit(clock::mono());
+            while !matches!(self.next_event_for(watched).await, Event::Closed | Event::Broken(_)) {}
+        }
+    }
+
+    /// Passes the exchange on to the watcher of a message.
+    fn show(&mut self, watched: Option<QueueId>) {
+        let lines = self.session.take_transcript();
+        match watched.filter(|id| self.station.watchers.has(*id)) {
+            Some(id) => lines.into_iter().for_each(|line| self.station.watchers.show(id, line.to_string())),
+            None if self.station.watchers.any() => self.seen.extend(lines.iter().map(|l| l.to_string())),
+            None => self.seen.clear(),
+        }
+    }
+
+    /// Shows what went before, from the greeting on, to the watcher of the message that comes now.
+    fn show_seen(&mut self, id: QueueId) {
+        for line in std::mem::take(&mut self.seen) {
+            self.station.watchers.show(id, line);
+        }
+    }
+}
+
+async fn connect(target: &Target) -> io::Result<Async<TcpStream>> {
+    let stream = Async::new_nonblocking(sockets::connect_from(target.source, target.address)?)?;
+    let until = clock::mono() + Duration::from_secs(CONNECT_WAIT_S);
+    by(until, stream.writable()).await.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))?;
+    match stream.get_ref().take_error()? {
+        Some(error) => Err(error),
+        None => Ok(stream),
+    }
+}
+
+/// What an error of connecting means: our own address has gone, or the host is not to be reached.
+fn obstacle(target: &Target, error: &io::Error) -> Attempt {
+    let Target { host, source, address } = target;
+    if error.kind() == io::ErrorKind::AddrNotAvailable {
+        let text = format!("the address {source} is not on this machine");
+        return Attempt::NoAddress(Answer::own(451, Enhanced(4, 3, 5), text));
+    }
+    unreached(Enhanced(4, 4, 1), format!("no connection to {host} [{address}] from {source}: {error}"))
+}
+
+fn unreached(status: Enhanced, why: String) -> Attempt {
+    Attempt::Unreached(Answer::own(451, status, why))
+}

@@ -1,0 +1,132 @@
+//! The front doors: one listener for every address of the box and of its domains that is there. An address
+//! that is not there yet is a door that opens later; it never stops the rest.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::rc::Rc;
+
+use async_io::Async;
+use futures_lite::AsyncWriteExt;
+use smol::Task;
+
+use crate::config::{Config, Port};
+use crate::limits::SESSIONS_MAX;
+use crate::os::sockets;
+use crate::relay::Door;
+use crate::tasks::session;
+use crate::tasks::station::Station;
+
+/// The open doors, by address.
+#[derive(Default)]
+pub struct Doors {
+    open: BTreeMap<SocketAddr, Task<()>>,
+    /// Doors that could not be opened, and why.
+    shut: BTreeMap<SocketAddr, String>,
+}
+
+impl Doors {
+    /// Opens what the configuration wants, closes what it no longer wants, tries again what is shut.
+    pub fn arrange(&mut self, station: &Rc<Station>, config: &Config) {
+        let wanted = wanted(config);
+        self.open.retain(|address, _| wanted.contains(address));
+        self.shut.clear();
+        for address in wanted {
+            if self.open.contains_key(&address) {
+                continue;
+            }
+            match sockets::listen(address).and_then(Async::new) {
+                Ok(listener) => {
+                    log::info!("listening on {address}");
+                    let task = station.executor.spawn(answer(station.clone(), listener, address.ip()));
+                    self.open.insert(address, task);
+                }
+                Err(error) => {
+                    log::warn!("not listening on {address}: {error}");
+                    self.shut.insert(address, error.to_string());
+                }
+            }
+        }
+    }
+
+    /// An address has gone: its listener would be dead when it comes back.
+    pub fn close(&mut self, ip: IpAddr) {
+        self.open.retain(|address, _| address.ip() != ip);
+    }
+
+    pub fn shut(&self) -> impl Iterator<Item = (&SocketAddr, &String)> {
+        self.shut.iter()
+    }
+}
+
+/// Every address on which mail is taken.
+fn wanted(config: &Config) -> Vec<SocketAddr> {
+    let Port::On(port) = config.machine.smtp else { return Vec::new() };
+    let domains = config.domains.iter().flat_map(|d| &d.addresses);
+    let mut wanted: Vec<SocketAddr> =
+        config.machine.addresses.iter().chain(domains).map(|a| SocketAddr::new(a.ip, port)).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    wanted
+}
+
+async fn answer(station: Rc<Station>, listener: Async<TcpListener>, reached: IpAddr) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let door = Door { reached, client: peer.ip().to_canonical() };
+                admit(&station, stream, door);
+            }
+            // Out of descriptors or memory: what is open has to end first.
+            Err(error) => {
+                log::error!("cannot accept on {reached}: {error}");
+                crate::tasks::timer::pause_after_error().await;
+            }
+        }
+    }
+}
+
+fn admit(station: &Rc<Station>, stream: Async<std::net::TcpStream>, door: Door) {
+    let meters = &station.meters;
+    let full = meters.sessions.get() >= SESSIONS_MAX;
+    if full || station.stop.is_given() {
+        meters.refused_sessions.set(meters.refused_sessions.get() + 1);
+        station.spawn(turn_away(stream, full));
+        return;
+    }
+    let visit = Visit::begin(station.clone());
+    let serving = session::serve(station.clone(), stream, door);
+    station.spawn(async move {
+        serving.await;
+        drop(visit);
+    });
+}
+
+/// One reply, and the door (RFC 5321 §3.1, §3.8).
+async fn turn_away(mut stream: Async<std::net::TcpStream>, full: bool) {
+    let reply: &[u8] = match full {
+        true => b"421 4.3.2 Too many sessions at once, try again later\r\n",
+        false => b"421 4.3.2 The box is stopping, try again later\r\n",
+    };
+    // The client may be gone already; it has had its answer or needs none.
+    let _ = stream.write_all(reply).await;
+}
+
+/// Counts a session for as long as it lasts.
+struct Visit(Rc<Station>);
+
+impl Visit {
+    fn begin(station: Rc<Station>) -> Self {
+        let meters = &station.meters;
+        meters.sessions.set(meters.sessions.get() + 1);
+        meters.sessions_total.set(meters.sessions_total.get() + 1);
+        Visit(station)
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        let sessions = &self.0.meters.sessions;
+        sessions.set(sessions.get() - 1);
+        self.0.to_send.notify(usize::MAX);
+    }
+}

@@ -1,0 +1,255 @@
+//! One client at the door: carries bytes between the socket and the SMTP session, and what the session asks
+//! for to the resolver, the composer and the office. A client that is slow or rude holds up itself alone.
+
+use std::io;
+use std::net::TcpStream;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use async_io::Async;
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+
+use crate::limits::{BODY_IN_MEMORY_BYTES_MAX, FALSE_CLAIMERS_MAX, SESSION_BUFFER_BYTES};
+use crate::mail::Domain;
+use crate::mail::envelope::Envelope;
+use crate::os::clock;
+use crate::relay::intake::{Bearer, Intake, Source};
+use crate::relay::{Door, FrontDesk, policy};
+use crate::smtp::server::{Action, Peer, Session, Settings};
+use crate::smtp::{Enhanced, Reply};
+use crate::tasks::station::Station;
+use crate::tasks::timer::sleep_until;
+
+/// Serves one connection until it ends.
+pub async fn serve(station: Rc<Station>, stream: Async<TcpStream>, door: Door) {
+    let client = door.client;
+    let desk = FrontDesk::new(station.config(), door);
+    let session = Session::new(Settings::new(desk.greeting_name()), Peer { ip: client }, clock::mono());
+    let mut visit = Visit {
+        station: station.clone(),
+        stream,
+        desk,
+        session,
+        intake: None,
+        unread: Vec::new(),
+        told_to_stop: false,
+    };
+    if let Err(error) = visit.run().await {
+        log::info!("{client}: connection lost: {error}");
+    }
+    visit.session.closed();
+    visit.act().await;
+}
+
+struct Visit {
+    station: Rc<Station>,
+    stream: Async<TcpStream>,
+    desk: FrontDesk,
+    session: Session,
+    /// The message that is coming in.
+    intake: Option<Intake>,
+    /// Bytes that the session has not taken yet.
+    unread: Vec<u8>,
+    told_to_stop: bool,
+}
+
+type NameSearch = Pin<Box<dyn Future<Output = Option<Domain>>>>;
+
+/// What a wait ended with.
+enum Woken {
+    Read(usize),
+    Resolved(Option<Domain>),
+    Deadline,
+    Stopping,
+}
+
+impl Visit {
+    async fn run(&mut self) -> io::Result<()> {
+        let mut buffer = vec![0; SESSION_BUFFER_BYTES];
+        let mut name = Some(self.look_up());
+        loop {
+            self.feed();
+            self.act().await;
+            self.let_flash_catch_up().await;
+            self.flush().await?;
+            if self.session.is_finished() {
+                return Ok(());
+            }
+            if !self.unread.is_empty() && self.feed() {
+                continue;
+            }
+            match self.wait(&mut buffer, &mut name).await? {
+                Woken::Read(0) => return Ok(()),
+                Woken::Read(n) => self.unread.extend_from_slice(&buffer[..n]),
+                Woken::Resolved(verified) => {
+                    name = None;
+                    self.session.resolved(clock::mono(), verified);
+                }
+                Woken::Deadline => self.session.timeout(clock::mono()),
+                Woken::Stopping => {
+                    self.told_to_stop = true;
+                    self.session.shutdown(clock::mono());
+                }
+            }
+        }
+    }
+
+    /// Offers the session what it has not taken yet. True: it took something.
+    fn feed(&mut self) -> bool {
+        let used = self.session.input(clock::mono(), &self.desk, &self.unread);
+        self.unread.drain(..used);
+        used > 0
+    }
+
+    /// Does what the session asks for.
+    async fn act(&mut self) {
+        self.drain_content();
+        while let Some(action) = self.session.next_action() {
+            match action {
+                Action::ResolvePeer | Action::Close => {}
+                // Never offered, so never taken up.
+                Action::StartTls => return,
+                Action::Refused { line, reply } => {
+                    log::warn!("{}: {line:?} refused: {reply}", self.desk.door().client)
+                }
+                Action::SpeaksTls => {
+                    log::warn!("{}: speaks TLS to a port that begins in the clear", self.desk.door().client);
+                }
+                Action::ClaimDiffers { claimed, verified } => self.note_claim(&claimed, &verified),
+                Action::DataStarts(envelope) => self.begin(envelope),
+                Action::Aborted => self.abandon(),
+                Action::Message { .. } => {
+                    let reply = self.finish().await;
+                    self.session.answer(clock::mono(), reply);
+                }
+            }
+            self.drain_content();
+        }
+    }
+
+    /// Moves content out of the session when a good deal has come together.
+    fn drain_content(&mut self) {
+        if self.session.content_len() >= BODY_IN_MEMORY_BYTES_MAX {
+            self.take_content();
+        }
+    }
+
+    fn take_content(&mut self) {
+        let piece = self.session.take_content();
+        if let Some(intake) = &mut self.intake {
+            intake.take(&mut self.station.office.borrow_mut(), clock::now(), &piece);
+            self.station.to_commit.notify(usize::MAX);
+        }
+    }
+
+    /// A client that is faster than the flash waits for it.
+    async fn let_flash_catch_up(&mut self) {
+        if let Some(intake) = &mut self.intake {
+            self.station.catch_up(intake).await;
+        }
+    }
+
+    fn begin(&mut self, envelope: Arc<Envelope>) {
+        let config = self.station.config();
+        let door = self.desk.door();
+        let author = policy::may_send(&config, door, &envelope.reverse_path).ok().map(|d| d.name.clone());
+        let client = self.session.client();
+        let bearer = Bearer::Smtp {
+            ip: client.ip,
+            claimed: client.claimed.as_ref().map(|c| c.to_string()).unwrap_or_default(),
+            verified: client.verified.clone(),
+            extended: client.extended,
+        };
+        let our_name = self.desk.greeting_name();
+        let source = Source { our_name, author, bearer, drop_bcc: false, full_name: None };
+        let shares = policy::shares(&config, door, &envelope);
+        let envelope = Arc::unwrap_or_clone(envelope);
+        let office = &mut self.station.office.borrow_mut();
+        self.intake = Some(match shares {
+            Ok(shares) => Intake::new(office, clock::now(), source, envelope, shares),
+            Err(reply) => Intake::refused(office, clock::now(), source, envelope, reply),
+        });
+    }
+
+    /// The whole message is here: it is answered when it is safe.
+    async fn finish(&mut self) -> Reply {
+        self.take_content();
+        self.let_flash_catch_up().await;
+        let Some(intake) = self.intake.take() else {
+            return Reply::new(451, Enhanced(4, 3, 0), "the message was lost on its way in");
+        };
+        let id = intake.id;
+        let receipt = intake.finish(&mut self.station.office.borrow_mut(), clock::now());
+        let stored = match receipt {
+            Ok(receipt) => self.station.stored(receipt).await,
+            Err(reply) => Err(reply),
+        };
+        match stored {
+            Ok(()) => Reply::new(250, Enhanced(2, 0, 0), format!("{id} Message accepted for delivery")),
+            Err(reply) => {
+                log::warn!("{}: message {id} not accepted: {reply}", self.desk.door().client);
+                reply
+            }
+        }
+    }
+
+    fn abandon(&mut self) {
+        if let Some(intake) = self.intake.take() {
+            intake.abandon(&mut self.station.office.borrow_mut());
+        }
+    }
+
+    /// Writes what the session has to say; a client that does not read gets no more than its time.
+    async fn flush(&mut self) -> io::Result<()> {
+        while !self.session.output().is_empty() {
+            let write = async { Some(self.stream.write(self.session.output()).await) };
+            let late = async {
+                sleep_until(self.session.deadline()).await;
+                None
+            };
+            match future::or(write, late).await {
+                Some(written) => self.session.sent(written?),
+                None => return Err(io::ErrorKind::TimedOut.into()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn wait(&mut self, buffer: &mut [u8], name: &mut Option<NameSearch>) -> io::Result<Woken> {
+        let deadline = self.session.deadline();
+        let read = async { self.stream.read(buffer).await.map(Woken::Read) };
+        let resolved = async {
+            match name {
+                Some(search) => Ok(Woken::Resolved(search.await)),
+                None => future::pending().await,
+            }
+        };
+        let late = async {
+            sleep_until(deadline).await;
+            Ok(Woken::Deadline)
+        };
+        let stopping = async {
+            match self.told_to_stop {
+                true => future::pending().await,
+                false => self.station.stop.wait().await,
+            }
+            Ok(Woken::Stopping)
+        };
+        future::or(future::or(read, resolved), future::or(late, stopping)).await
+    }
+
+    /// Searches the client's name in the meantime.
+    fn look_up(&self) -> NameSearch {
+        let (station, ip) = (self.station.clone(), self.desk.door().client);
+        Box::pin(async move { station.resolver.verified_name(ip).await })
+    }
+
+    fn note_claim(&self, claimed: &str, verified: &Domain) {
+        log::warn!("[{}] Host {verified} claimed to be {claimed}", self.desk.door().client);
+        let mut counts = self.station.meters.false_claims.borrow_mut();
+        if counts.len() < FALSE_CLAIMERS_MAX || counts.contains_key(&self.desk.door().client) {
+            *counts.entry(self.desk.door().client).or_default() += 1;
+        }
+    }
+}

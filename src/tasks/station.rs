@@ -1,0 +1,259 @@
+//! What all tasks of the daemon share: the office, the resolver, the wake-up calls between them, and the
+//! counters that the console shows. One thread, so plain cells; no borrow is ever held across an await.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use event_listener::{Event, EventListener};
+use smol::LocalExecutor;
+use smol::channel::Sender;
+
+use crate::config::Config;
+use crate::mail::Domain;
+use crate::os::clock;
+use crate::os::flusher::Flusher;
+use crate::os::logging::Ring;
+use crate::relay::intake::Intake;
+use crate::relay::{LaneKey, Office, Receipt};
+use crate::smtp::Reply;
+use crate::spool::BatchError;
+use crate::tasks::nic::NicKeeper;
+use crate::tasks::resolve::Resolver;
+use crate::tasks::timer::by;
+use crate::tasks::watch::Watchers;
+use crate::time::Instant;
+
+/// The daemon's common room.
+pub struct Station {
+    pub executor: Rc<LocalExecutor<'static>>,
+    pub data: PathBuf,
+    pub office: RefCell<Office>,
+    pub resolver: Resolver,
+    pub nic: NicKeeper,
+    pub flusher: Flusher,
+    pub log: Arc<Ring>,
+    pub watchers: Watchers,
+    pub stop: Stop,
+    pub meters: Meters,
+    /// Something waits to be written to flash.
+    pub to_commit: Event,
+    /// A batch has been written: the logs have room for more.
+    pub committed: Event,
+    /// Something may be sent: a message became due, a connection ended, an address came back.
+    pub to_send: Event,
+    /// A mailbox of ours may have mail coming.
+    pub to_mailbox: Event,
+    /// Idle connections, to be woken when their lane gets a job.
+    pub idle: RefCell<HashMap<LaneKey, Rc<Event>>>,
+    receipts: RefCell<HashMap<Receipt, Sender<Result<(), Reply>>>>,
+    /// Batches with the flusher.
+    writing: Cell<usize>,
+}
+
+/// Counts of the daemon since its start.
+#[derive(Debug, Default)]
+pub struct Meters {
+    pub started: Cell<Instant>,
+    pub sessions: Cell<usize>,
+    pub sessions_total: Cell<u64>,
+    pub refused_sessions: Cell<u64>,
+    /// How often a client claimed a name that is not its own (Figure 1E), by address; bounded.
+    pub false_claims: RefCell<HashMap<IpAddr, u64>>,
+}
+
+/// The order to stop, given once.
+#[derive(Debug, Default)]
+pub struct Stop {
+    given: Cell<bool>,
+    event: Event,
+}
+
+impl Stop {
+    pub fn give(&self) {
+        self.given.set(true);
+        self.event.notify(usize::MAX);
+    }
+
+    pub fn is_given(&self) -> bool {
+        self.given.get()
+    }
+
+    /// Ends when the order is given.
+    pub async fn wait(&self) {
+        let listener = self.event.listen();
+        if !self.is_given() {
+            listener.await;
+        }
+    }
+}
+
+/// What a station is put together from.
+pub struct Parts {
+    pub executor: Rc<LocalExecutor<'static>>,
+    pub data: PathBuf,
+    pub office: Office,
+    pub resolver: Resolver,
+    pub nic: NicKeeper,
+    pub flusher: Flusher,
+    pub log: Arc<Ring>,
+}
+
+impl Station {
+    pub fn new(parts: Parts) -> Rc<Self> {
+        let Parts { executor, data, office, resolver, nic, flusher, log } = parts;
+        let meters = Meters::default();
+        meters.started.set(clock::mono());
+        Rc::new(Station {
+            executor,
+            data,
+            office: RefCell::new(office),
+            resolver,
+            log,
+            nic,
+            flusher,
+            watchers: Watchers::default(),
+            stop: Stop::default(),
+            meters,
+            to_commit: Event::new(),
+            to_send: Event::new(),
+            to_mailbox: Event::new(),
+            committed: Event::new(),
+            idle: RefCell::new(HashMap::new()),
+            receipts: RefCell::new(HashMap::new()),
+            writing: Cell::new(0),
+        })
+    }
+
+    /// Runs a task until it ends by itself.
+    pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.executor.spawn(task).detach();
+    }
+
+    pub fn config(&self) -> Rc<Config> {
+        self.office.borrow().config().clone()
+    }
+
+    /// Waits until the message behind a receipt is safe on flash, or is refused.
+    pub async fn stored(&self, receipt: Receipt) -> Result<(), Reply> {
+        let (sender, answer) = smol::channel::bounded(1);
+        self.receipts.borrow_mut().insert(receipt, sender);
+        self.to_commit.notify(usize::MAX);
+        self.pass_answers();
+        answer.recv().await.unwrap_or_else(|_| Err(Reply::new(451, None, "the box is stopping")))
+    }
+
+    /// Runs a blocking job on the flusher's thread; `None` when the daemon ends before it has run.
+    pub async fn blocking<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let (sender, result) = smol::channel::bounded(1);
+        self.flusher.run(Box::new(move || {
+            // Whoever asked may have stopped waiting.
+            let _ = sender.try_send(job());
+        }));
+        result.recv().await.ok()
+    }
+
+    /// Hands to the flusher what is due to be written at `now`.
+    pub fn write_batches(&self, now: Instant) {
+        let batches = self.office.borrow_mut().take_batches(now);
+        if !batches.is_empty() {
+            self.writing.set(self.writing.get() + batches.len());
+            self.flusher.write(batches);
+        }
+    }
+
+    /// Takes the result of a batch back from the flusher.
+    pub fn batch_written(&self, owner: &Domain, result: Result<(), BatchError>) {
+        self.writing.set(self.writing.get() - 1);
+        self.office.borrow_mut().batch_finished(clock::now(), owner, result);
+        self.pass_answers();
+        self.committed.notify(usize::MAX);
+        self.to_commit.notify(usize::MAX);
+        self.wake_senders();
+    }
+
+    /// Waits until the logs have taken all that has come in of a message.
+    pub async fn catch_up(&self, intake: &mut Intake) {
+        while intake.is_backlogged() {
+            let committed = self.committed.listen();
+            intake.catch_up(&mut self.office.borrow_mut());
+            if intake.is_backlogged() {
+                self.to_commit.notify(usize::MAX);
+                committed.await;
+            }
+        }
+    }
+
+    /// Hands the office's answers to those who wait for them, and its outcomes to those who watch.
+    pub fn pass_answers(&self) {
+        let mut office = self.office.borrow_mut();
+        for (receipt, result) in office.take_answers() {
+            if let Some(waiter) = self.receipts.borrow_mut().remove(&receipt) {
+                // A client that went away meanwhile has no ear; its message is safe all the same.
+                let _ = waiter.try_send(result);
+            }
+        }
+        for outcome in office.take_outcomes() {
+            self.watchers.conclude(&outcome);
+        }
+    }
+
+    /// Ends when no session and no outgoing connection is left.
+    pub async fn quiet(&self) {
+        loop {
+            let ended = self.to_send.listen();
+            if self.meters.sessions.get() == 0 && self.office.borrow().connections() == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Writes down what waits for company, until nothing is left or `until` has come.
+    pub async fn flush_all(&self, until: Instant) {
+        let written = async {
+            loop {
+                let committed = self.committed.listen();
+                self.write_batches(Instant::NEVER);
+                if self.writing.get() == 0 {
+                    return;
+                }
+                committed.await;
+            }
+        };
+        if by(until, written).await.is_none() {
+            log::error!("stopped before everything was written to flash");
+        }
+    }
+
+    /// Something may have changed for the senders.
+    pub fn wake_senders(&self) {
+        self.to_send.notify(usize::MAX);
+    }
+
+    /// Wakes the idle connections of lanes that have jobs again.
+    pub fn wake_idle(&self) {
+        let office = self.office.borrow();
+        for (key, event) in self.idle.borrow().iter() {
+            if office.has_jobs(key) {
+                event.notify(1);
+            }
+        }
+    }
+
+    /// Listens for jobs of a lane.
+    pub fn idle_listener(&self, key: &LaneKey) -> EventListener {
+        self.idle.borrow_mut().entry(key.clone()).or_default().listen()
+    }
+
+    /// Forgets the call of a lane that has no idle connection any more.
+    pub fn forget_idle(&self, key: &LaneKey) {
+        let mut idle = self.idle.borrow_mut();
+        if idle.get(key).is_some_and(|event| event.total_listeners() == 0) {
+            idle.remove(key);
+        }
+    }
+}
