@@ -1,1 +1,51 @@
-fn main() {}
+//! `stagepost`: one program for the daemon, the console, `sendmail`, and the tools around them.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use stagepost::cli::{self, Invocation, exit};
+use stagepost::os::logging;
+use stagepost::tools::{self, Told};
+use stagepost::{caller, daemon};
+
+fn main() -> ExitCode {
+    ExitCode::from(match cli::parse(std::env::args_os()) {
+        Ok(Invocation::Run { data }) => run(&data),
+        Ok(Invocation::Console { data, words }) => caller::console(&data, words),
+        Ok(Invocation::Sendmail(asked)) => caller::sendmail(asked),
+        Ok(Invocation::Check { file }) => tell(tools::check(&file)),
+        Ok(Invocation::Spool { data, task }) => tell(tools::spool(&data, &task)),
+        Ok(Invocation::Version) => print(format!("stagepost {}\n", env!("CARGO_PKG_VERSION")).as_bytes()),
+        Ok(Invocation::Help(text)) => print(text.as_bytes()),
+        Err(usage) => {
+            eprintln!("stagepost: {}", usage.what);
+            usage.code
+        }
+    })
+}
+
+fn run(data: &Path) -> u8 {
+    match daemon::run(data, logging::start()) {
+        Ok(()) => exit::OK,
+        Err(lines) => {
+            lines.iter().for_each(|line| eprintln!("{line}"));
+            exit::FAILURE
+        }
+    }
+}
+
+fn tell(told: Told) -> u8 {
+    told.errors.iter().for_each(|line| eprintln!("{line}"));
+    match print(&told.out) {
+        exit::OK => told.code,
+        failed => failed,
+    }
+}
+
+fn print(bytes: &[u8]) -> u8 {
+    match io::stdout().write_all(bytes) {
+        Ok(()) => exit::OK,
+        Err(_) => exit::IO_ERROR,
+    }
+}

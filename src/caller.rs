@@ -1,0 +1,207 @@
+//! The user's end of the control socket: `stagepost console` and `stagepost sendmail`. It only carries: what
+//! is typed or piped in, and what the daemon answers. Danger: with the daemon down nothing is accepted, and
+//! `sendmail` says so with EX_TEMPFAIL, so that the caller keeps its mail.
+
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use crate::cli::{DATA_DIR, Sendmail, exit};
+use crate::console::wire::{Decoder, Frame, Submission, ToDaemon, ToUser, VERSION};
+use crate::limits::{CONTROL_PIECE_BYTES_MAX, CONTROL_READ_BYTES};
+use crate::mail::local_text::LocalText;
+use crate::os::{sockets, tty, users};
+
+/// The name of the control socket in the data directory.
+pub const SOCKET: &str = "control.sock";
+
+/// Runs one command of the console; the exit code.
+pub fn console(data: &Path, words: Vec<String>) -> u8 {
+    let outcome = match words.is_empty() {
+        false => one_command(data, words),
+        true if io::stdin().is_terminal() => interactive(data),
+        true => script(data),
+    };
+    outcome.unwrap_or_else(|error| {
+        complain(&no_daemon(data, &error));
+        exit::FAILURE
+    })
+}
+
+/// Hands in the message on standard input; the exit code.
+pub fn sendmail(asked: Sendmail) -> u8 {
+    let data = asked.data.clone().unwrap_or_else(|| DATA_DIR.into());
+    let mut caller = match Caller::connect(&data) {
+        Ok(caller) => caller,
+        Err(error) => {
+            complain(&no_daemon(&data, &error));
+            return exit::TEMPORARY;
+        }
+    };
+    match submit(&mut caller, asked).and_then(|()| caller.attend()) {
+        Ok(code) => code,
+        Err(error) => {
+            complain(&format!("the daemon broke off: {error}; the message may not have been taken"));
+            exit::TEMPORARY
+        }
+    }
+}
+
+fn no_daemon(data: &Path, error: &io::Error) -> String {
+    format!("no daemon answers at {}: {error}", data.join(SOCKET).display())
+}
+
+fn complain(text: &str) {
+    // Without a stderr there is nobody to tell.
+    let _ = writeln!(io::stderr(), "stagepost: {text}");
+}
+
+fn one_command(data: &Path, words: Vec<String>) -> io::Result<u8> {
+    let mut caller = Caller::connect(data)?;
+    let width = io::stdout().is_terminal().then(|| tty::columns(io::stdout()));
+    caller.send(&ToDaemon::Command { words, width })?;
+    caller.attend()
+}
+
+/// Commands from a pipe, a line each; stops at the first that fails.
+fn script(data: &Path) -> io::Result<u8> {
+    let mut line = String::new();
+    while io::stdin().lock().read_line(&mut line)? > 0 {
+        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        if !words.is_empty() {
+            let code = one_command(data, words)?;
+            if code != exit::OK {
+                return Ok(code);
+            }
+        }
+        line.clear();
+    }
+    Ok(exit::OK)
+}
+
+/// Keys to the daemon, output back, until one of them ends.
+fn interactive(data: &Path) -> io::Result<u8> {
+    let mut caller = Caller::connect(data)?;
+    let width = Some(tty::columns(io::stdout()));
+    caller.send(&ToDaemon::Interactive { width })?;
+    let raw = tty::RawMode::enter(io::stdin())?;
+    let mut keys = [0; CONTROL_READ_BYTES];
+    let code = loop {
+        if let Some(code) = caller.take_frames()? {
+            break code;
+        }
+        let [typed, answered] = tty::wait_readable([io::stdin().as_fd(), caller.stream.as_fd()])?;
+        if answered && !caller.read_more()? {
+            break exit::FAILURE;
+        }
+        if typed {
+            match io::stdin().read(&mut keys)? {
+                0 => caller.send(&ToDaemon::EndOfInput)?,
+                n => caller.send(&ToDaemon::Keys(keys[..n].to_vec()))?,
+            }
+        }
+    };
+    drop(raw);
+    Ok(code)
+}
+
+fn submit(caller: &mut Caller, asked: Sendmail) -> io::Result<()> {
+    let submission = Submission {
+        sender: asked.sender,
+        full_name: asked.full_name,
+        recipients: asked.recipients,
+        from_header: asked.from_header,
+        verbose: asked.verbose,
+        user: users::name(),
+    };
+    caller.send(&ToDaemon::Submit(submission))?;
+    let mut text = LocalText::new(asked.ignore_dots);
+    let mut raw = vec![0; CONTROL_PIECE_BYTES_MAX / 2];
+    let mut piece = Vec::new();
+    while !text.is_over() {
+        match io::stdin().read(&mut raw)? {
+            0 => text.end(&mut piece),
+            n => text.push(&raw[..n], &mut piece),
+        }
+        if !piece.is_empty() {
+            caller.send(&ToDaemon::Data(std::mem::take(&mut piece)))?;
+        }
+    }
+    caller.send(&ToDaemon::EndOfData)
+}
+
+/// A connection to the daemon.
+struct Caller {
+    stream: UnixStream,
+    decoder: Decoder,
+}
+
+impl Caller {
+    fn connect(data: &Path) -> io::Result<Caller> {
+        let stream = sockets::connect_unix(&data.join(SOCKET))?;
+        let mut caller = Caller { stream, decoder: Decoder::default() };
+        caller.send(&ToDaemon::Hello { version: VERSION })?;
+        Ok(caller)
+    }
+
+    fn send(&mut self, frame: &ToDaemon) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        frame.encode(&mut bytes);
+        self.stream.write_all(&bytes)
+    }
+
+    /// Carries answers to the user and lines to the daemon, up to the exit code.
+    fn attend(&mut self) -> io::Result<u8> {
+        loop {
+            if let Some(code) = self.take_frames()? {
+                return Ok(code);
+            }
+            if !self.read_more()? {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+
+    /// False: the daemon has closed the connection.
+    fn read_more(&mut self) -> io::Result<bool> {
+        let mut piece = [0; CONTROL_READ_BYTES];
+        let n = self.stream.read(&mut piece)?;
+        self.decoder.input(&piece[..n]);
+        Ok(n > 0)
+    }
+
+    /// Does what the frames at hand say; the exit code when it is among them.
+    fn take_frames(&mut self) -> io::Result<Option<u8>> {
+        loop {
+            match self.decoder.next_frame().map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))? {
+                None => return Ok(None),
+                Some(ToUser::Hello { version: VERSION }) => {}
+                Some(ToUser::Hello { .. }) => {
+                    let text = "the daemon is of another version; use its own stagepost";
+                    return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+                }
+                Some(ToUser::Out(bytes)) => {
+                    let mut out = io::stdout();
+                    out.write_all(&bytes)?;
+                    out.flush()?;
+                }
+                Some(ToUser::Err(bytes)) => io::stderr().write_all(&bytes)?,
+                Some(ToUser::Prompt { text, .. }) => self.ask(&text)?,
+                Some(ToUser::Exit(code)) => return Ok(Some(code)),
+            }
+        }
+    }
+
+    fn ask(&mut self, prompt: &str) -> io::Result<()> {
+        if io::stdin().is_terminal() {
+            io::stdout().write_all(prompt.as_bytes())?;
+            io::stdout().flush()?;
+        }
+        let mut line = String::new();
+        match io::stdin().lock().read_line(&mut line)? {
+            0 => self.send(&ToDaemon::EndOfInput),
+            _ => self.send(&ToDaemon::Line(line.trim_end_matches(['\r', '\n']).to_owned())),
+        }
+    }
+}

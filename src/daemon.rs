@@ -1,0 +1,148 @@
+//! Composition: from a data directory to a running daemon, and back to an orderly end. Boot takes the same
+//! road as a change of configuration, from an empty NIC and no doors.
+
+use std::cell::RefCell;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_io::Async;
+use futures_lite::StreamExt;
+use smol::LocalExecutor;
+
+use crate::caller::SOCKET;
+use crate::config::{self, Config};
+use crate::limits::{DESCRIPTORS_WANTED, SPOOL_SHARE_PERCENT, STOP_WAIT_S};
+use crate::os::flash_files::FlashFiles;
+use crate::os::flusher::Flusher;
+use crate::os::logging::Ring;
+use crate::os::maildir::Maildirs;
+use crate::os::process::Request;
+use crate::os::{clock, entropy, files, process, sockets};
+use crate::relay::Office;
+use crate::spool::{Bounds, DomainLog};
+use crate::tasks::listen::Doors;
+use crate::tasks::nic::NicKeeper;
+use crate::tasks::resolve::Resolver;
+use crate::tasks::station::{Parts, Station};
+use crate::tasks::timer::by;
+use crate::tasks::{addresses, committer, control, mailbox, sender};
+
+/// Runs the daemon over `data` until it is told to stop. An error is lines for stderr.
+pub fn run(data: &Path, log: Arc<Ring>) -> Result<(), Vec<String>> {
+    process::raise_descriptors(DESCRIPTORS_WANTED);
+    files::make_private_dir(data).map_err(|e| vec![format!("{}: {e}", data.display())])?;
+    let config = load_config(&data.join("config"))?;
+    let executor = Rc::new(LocalExecutor::new());
+    async_io::block_on(executor.clone().run(serve(executor, data.to_owned(), config, log)))
+        .map_err(|error| vec![error])
+}
+
+/// The saved configuration. A box without one runs with nothing but its console.
+fn load_config(path: &Path) -> Result<Config, Vec<String>> {
+    match files::read(path) {
+        Ok(text) => {
+            let line = |p: config::Problem| format!("{}:{}: {}", path.display(), p.line, p.what);
+            config::parse(&text).map_err(|problems| problems.into_iter().map(line).collect())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            log::warn!("{} does not exist: no mail is taken until it is configured", path.display());
+            Ok(Config::default())
+        }
+        Err(error) => Err(vec![format!("{}: {error}", path.display())]),
+    }
+}
+
+async fn serve(
+    executor: Rc<LocalExecutor<'static>>,
+    data: PathBuf,
+    config: Config,
+    log: Arc<Ring>,
+) -> Result<(), String> {
+    let config = Rc::new(config);
+    let mut requests = process::requests().map_err(|e| format!("signals: {e}"))?;
+    let control_path = data.join(SOCKET);
+    let control = sockets::listen_unix(&control_path)
+        .and_then(Async::new)
+        .map_err(|e| format!("{}: {e}", control_path.display()))?;
+    let mut office = Office::new(config.clone(), entropy::u64());
+    open_posts(&mut office, &config, &data)?;
+    let resolver = Resolver::new(entropy::u64());
+    resolver.configure(&config);
+    let nic = NicKeeper::new();
+    nic.apply(&config);
+    let maildirs = Maildirs::new(data.join("mail"), &host_name(&config));
+    let (flusher, flushed) = Flusher::start().map_err(|e| format!("the flusher's thread: {e}"))?;
+    let station = Station::new(Parts { executor, data, office, resolver, nic, flusher, log });
+    station.spawn(committer::take_back(station.clone(), flushed));
+    start_tasks(&station, control, maildirs);
+    log::info!("stagepost {} is running", env!("CARGO_PKG_VERSION"));
+    while let Some(request) = requests.next().await {
+        match request {
+            Request::Stop => break,
+            Request::Reload => log::info!("the configuration changes through the console, not by a signal"),
+        }
+    }
+    stop(&station).await;
+    files::remove(&control_path);
+    Ok(())
+}
+
+fn start_tasks(station: &Rc<Station>, control: Async<std::os::unix::net::UnixListener>, maildirs: Maildirs) {
+    let doors = Rc::new(RefCell::new(Doors::default()));
+    addresses::follow(station, &doors);
+    let keeper = station.clone();
+    station.spawn(async move {
+        keeper.nic.run().await;
+    });
+    station.spawn(addresses::run(station.clone(), doors));
+    station.spawn(committer::hand_out(station.clone()));
+    station.spawn(sender::run(station.clone()));
+    station.spawn(mailbox::run(station.clone(), maildirs));
+    station.spawn(control::run(station.clone(), control));
+}
+
+/// Opens the spool of every domain. A damaged one opens too, with what is readable of it.
+fn open_posts(office: &mut Office, config: &Config, data: &Path) -> Result<(), String> {
+    let share = equal_share(data, config.domains.len());
+    for domain in &config.domains {
+        let dir = data.join("spool").join(domain.name.as_str());
+        let flash = FlashFiles::open(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+        let flash = Arc::new(flash);
+        let bounds = Bounds::for_quota(share, entropy::u64());
+        let (log, found) = DomainLog::recover(&*flash, bounds);
+        if !found.messages.is_empty() {
+            log::info!("{}: {} messages in the spool", domain.name, found.messages.len());
+        }
+        for damage in &found.damage {
+            log::error!("{}: the spool is damaged: {damage}", domain.name);
+        }
+        office.open(clock::now(), domain.name.clone(), log, flash, &found);
+    }
+    Ok(())
+}
+
+/// What each of so many domains may keep, of all the room that the data directory has.
+fn equal_share(data: &Path, domains: usize) -> u64 {
+    let room = files::room_bytes(data).unwrap_or(u64::MAX);
+    room / 100 * SPOOL_SHARE_PERCENT / domains.max(1) as u64
+}
+
+fn host_name(config: &Config) -> String {
+    let name = config.machine.name.as_ref().or_else(|| config.domains.first().map(|d| &d.name));
+    name.map_or_else(|| "localhost".to_owned(), |n| n.to_string())
+}
+
+/// Lets sessions and connections come to their next boundary, and what is unwritten reach the flash.
+async fn stop(station: &Rc<Station>) {
+    log::info!("stopping");
+    station.stop.give();
+    station.wake_senders();
+    let until = clock::mono() + Duration::from_secs(STOP_WAIT_S);
+    if by(until, station.quiet()).await.is_none() {
+        log::warn!("stopped with sessions or connections still open");
+    }
+    station.flush_all(until).await;
+}
