@@ -8,4 +8,6 @@
 mod dns;
 mod figures;
 mod lab;
+mod mx;
 mod nic;
+mod rfc5321;
