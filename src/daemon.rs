@@ -111,7 +111,7 @@ fn open_posts(office: &mut Office, config: &Config, data: &Path) -> Result<(), S
         let dir = data.join("spool").join(domain.name.as_str());
         let flash = FlashFiles::open(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
         let flash = Arc::new(flash);
-        let bounds = Bounds::for_quota(share, entropy::u64());
+        let bounds = Bounds::for_quota(domain.quota_bytes.unwrap_or(share), entropy::u64());
         let (log, found) = DomainLog::recover(&*flash, bounds);
         if !found.messages.is_empty() {
             log::info!("{}: {} messages in the spool", domain.name, found.messages.len());

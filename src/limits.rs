@@ -288,3 +288,5 @@ const _: () = assert!(SPOOL_STATE_TEXT_BYTES_MAX + 32 + 6 * RECIPIENTS_MAX <= RE
 const _: () =
     assert!(RECORD_PAYLOAD_BYTES_MAX + SEGMENT_RESERVE_BYTES as usize <= SEGMENT_BYTES_MIN as usize / 2);
 const _: () = assert!((SEGMENT_RESERVE_BYTES as usize).is_multiple_of(FLASH_PAGE_BYTES));
+/// The largest size that a statement takes.
+pub const SIZE_BYTES_MAX: u64 = 1 << 50;

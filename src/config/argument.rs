@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use crate::config::grammar::shown;
 use crate::config::{Destination, HostPort, IpLen, IpNet, Port, Route};
-use crate::limits::{CONNECTIONS_PER_DOMAIN_MAX, DURATION_S_MAX, NIC_NAME_BYTES_MAX};
+use crate::limits::{
+    CONNECTIONS_PER_DOMAIN_MAX, DURATION_S_MAX, NIC_NAME_BYTES_MAX, SIZE_BYTES_MAX, SPOOL_QUOTA_BYTES_MIN,
+};
 use crate::mail::{Address, Domain, LocalPart};
 
 /// A value that a statement takes as one word.
@@ -298,6 +300,30 @@ impl Argument for Connections {
 
     fn write(&self) -> String {
         self.0.to_string()
+    }
+}
+
+/// A number of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size(pub u64);
+
+const SIZE_UNITS: &[(char, u64)] = &[('G', 1 << 30), ('M', 1 << 20), ('K', 1 << 10)];
+
+impl Argument for Size {
+    fn read(word: &str) -> Result<Self, String> {
+        match number_and_unit(word, SIZE_UNITS) {
+            None => wrong(word, "size", "write a number and K, M or G, as in 64K, 10M, 2G"),
+            Some(bytes) if !(SPOOL_QUOTA_BYTES_MIN..=SIZE_BYTES_MAX).contains(&bytes) => {
+                let (least, most) =
+                    (with_unit(SPOOL_QUOTA_BYTES_MIN, SIZE_UNITS), with_unit(SIZE_BYTES_MAX, SIZE_UNITS));
+                wrong(word, "useful size", &format!("write {least} to {most}"))
+            }
+            Some(bytes) => Ok(Size(bytes)),
+        }
+    }
+
+    fn write(&self) -> String {
+        with_unit(self.0, SIZE_UNITS)
     }
 }
 

@@ -5,8 +5,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::config::argument::{Argument, Connections, Nic};
-use crate::config::{BoxConfig, DomainConfig, HostPort, IpLen, IpNet, RetryPlan, Route, Service};
+use crate::config::argument::{Argument, Connections, Nic, Size};
+use crate::config::{BoxConfig, DomainConfig, HostPort, IpLen, IpNet, RetryPlan, Route, Service, SpoolMode};
 use crate::mail::{Address, Domain, LocalPart};
 
 /// One row of the table.
@@ -308,6 +308,51 @@ pub static FORMS: &[Form] = &[
                     [domain.retry.first, domain.retry.max, domain.retry.expire].map(|d| d.write()).into(),
                 ],
             },
+        },
+    },
+    Form {
+        form: "domain NAME spool held DURATION",
+        help: "while the client waits, its mail is offered on and written to flash only after this time; 2s",
+        example: "domain bcd.com spool held 5s",
+        key: Key::Words(3),
+        scope: Scope::Domain {
+            read: |domain, args| {
+                domain.spool = SpoolMode::Held(args.take()?);
+                Ok(())
+            },
+            list: |domain| match domain.spool {
+                SpoolMode::Held(time) if domain.spool != SpoolMode::default() => vec![vec![time.write()]],
+                _ => Vec::new(),
+            },
+        },
+    },
+    Form {
+        form: "domain NAME spool always",
+        help: "mail is written to flash before anything else is done with it",
+        example: "domain bcd.com spool always",
+        key: Key::Words(3),
+        scope: Scope::Domain {
+            read: |domain, _| {
+                domain.spool = SpoolMode::Always;
+                Ok(())
+            },
+            list: |domain| match domain.spool {
+                SpoolMode::Always => vec![Vec::new()],
+                SpoolMode::Held(_) => Vec::new(),
+            },
+        },
+    },
+    Form {
+        form: "domain NAME quota SIZE",
+        help: "what the domain's spool may take of flash; an equal share of all",
+        example: "domain bcd.com quota 64M",
+        key: Key::Words(3),
+        scope: Scope::Domain {
+            read: |domain, args| {
+                domain.quota_bytes = Some(args.take::<Size>()?.0);
+                Ok(())
+            },
+            list: |domain| domain.quota_bytes.map(|bytes| vec![Size(bytes).write()]).into_iter().collect(),
         },
     },
     Form {

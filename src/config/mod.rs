@@ -19,5 +19,6 @@ pub mod words;
 
 pub use model::{
     BoxConfig, Config, Destination, DomainConfig, HostPort, IpLen, IpNet, Port, RetryPlan, Route, Service,
+    SpoolMode,
 };
 pub use text::{Problem, Statement, parse, parse_statement, print};

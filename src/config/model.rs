@@ -97,8 +97,26 @@ pub struct DomainConfig {
     /// `None` as a key is `default`.
     pub routes: Vec<(Option<Domain>, Route)>,
     pub retry: RetryPlan,
+    pub spool: SpoolMode,
+    /// What the domain's spool may take of flash, in bytes; `None`: an equal share.
+    pub quota_bytes: Option<u64>,
     /// Outgoing connections at once.
     pub connections_max: u16,
+}
+
+/// When a message that a client hands in is written to flash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpoolMode {
+    /// Only when its destinations have not all taken it within this time, while the client waits.
+    Held(Duration),
+    /// At once, before anything else.
+    Always,
+}
+
+impl Default for SpoolMode {
+    fn default() -> Self {
+        SpoolMode::Held(Duration::from_secs(2))
+    }
 }
 
 /// Where a domain's mail goes.
@@ -205,6 +223,8 @@ impl DomainConfig {
             forward: None,
             routes: Vec::new(),
             retry: RetryPlan::default(),
+            spool: SpoolMode::default(),
+            quota_bytes: None,
             connections_max: Self::CONNECTIONS_USUAL,
         }
     }

@@ -7,6 +7,7 @@ use crate::config::RetryPlan;
 use crate::mail::QueueId;
 use crate::relay::judge::{Attempt, Verdict, judge};
 use crate::relay::office::Outcome;
+use crate::relay::storing::Receipt;
 use crate::spool::{Meta, RecipientState, State};
 use crate::time::WallTime;
 
@@ -22,8 +23,20 @@ pub struct Active {
     pub judged: Vec<(usize, Verdict)>,
     /// Some attempt of this round failed for want of our own address.
     pub wants_address: bool,
-    /// The operator deleted it meanwhile: nothing more is tried or reported.
+    /// It is to be forgotten: nothing more is tried or reported.
     pub deleted: bool,
+    pub footing: Footing,
+}
+
+/// Where an active message stands with the spool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Footing {
+    /// It is on flash.
+    Stored,
+    /// It is in memory alone, while its client waits for the receipt's answer.
+    Held(Receipt),
+    /// Its commit is on its way to flash.
+    Committing,
 }
 
 /// Where a message's bytes are.
@@ -62,7 +75,7 @@ impl Content {
 }
 
 impl Active {
-    pub fn new(meta: Rc<Meta>, content: Content, state: State) -> Self {
+    pub fn new(meta: Rc<Meta>, content: Content, state: State, footing: Footing) -> Self {
         Active {
             meta,
             content,
@@ -71,6 +84,7 @@ impl Active {
             judged: Vec::new(),
             wants_address: false,
             deleted: false,
+            footing,
         }
     }
 
@@ -92,6 +106,11 @@ impl Active {
         };
         self.judged.push((place, verdict.clone()));
         verdict
+    }
+
+    /// Whether every recipient has it.
+    pub fn is_delivered(&self) -> bool {
+        self.state.recipients.iter().all(|r| matches!(r, RecipientState::Delivered { .. }))
     }
 
     /// The verdicts of this round.

@@ -136,7 +136,7 @@ impl Intake {
             Stage::Head(_) => unreachable!("composed above"),
             Stage::Refused(reply) => Err(reply),
             Stage::Body { head, body } => {
-                office.store(now, Composed { id: self.id, shares: self.shares, origin, head, body })
+                office.accept(now, Composed { id: self.id, shares: self.shares, origin, head, body })
             }
             Stage::Draft { head, draft } => office.commit_draft(now, &draft, self.shares, &origin, &head),
         }

@@ -31,7 +31,7 @@ pub struct Host {
 pub enum Attempt {
     /// The host that answers for the recipient said yes.
     Accepted(Answer),
-    /// It said no: 4xx for now, 5xx for good.
+    /// It said no: 4xx is not yet, 5xx is never.
     Refused(Answer),
     /// No answer that counts: no connection, a broken session, a local obstacle. The reply tells why.
     Unreached(Answer),
@@ -124,10 +124,10 @@ mod tests {
         let young = Duration::from_secs(60);
         let rows = [
             ("yes", Attempt::Accepted(Answer::own(250, Enhanced(2, 0, 0), "ok")), young, "delivered"),
-            ("no for now", Attempt::Refused(busy()), young, "deferred"),
-            ("no for good", Attempt::Refused(gone()), young, "failed"),
+            ("not yet", Attempt::Refused(busy()), young, "deferred"),
+            ("never", Attempt::Refused(gone()), young, "failed"),
             ("no answer", Attempt::Unreached(busy()), young, "deferred"),
-            ("no for now, too often", Attempt::Refused(busy()), PLAN.expire, "failed"),
+            ("not yet, too often", Attempt::Refused(busy()), PLAN.expire, "failed"),
             ("no answer, too often", Attempt::Unreached(busy()), PLAN.expire, "failed"),
         ];
         for (caption, attempt, age, expected) in rows {

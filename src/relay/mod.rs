@@ -16,6 +16,7 @@
 pub mod active;
 pub mod desk;
 pub mod dispatch;
+pub mod holding;
 pub mod intake;
 pub mod judge;
 pub mod notices;
@@ -36,4 +37,7 @@ pub use operator::{QueueAction, Target};
 pub use policy::{Door, Share};
 pub use route::NextHop;
 pub use sending::LocalJob;
-pub use storing::{Composed, Draft, Receipt};
+pub use storing::{Composed, Draft, Receipt, Safe};
+
+#[cfg(test)]
+mod tests;

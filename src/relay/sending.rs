@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::config::{Config, DomainConfig};
 use crate::limits::LANE_DOWN_S;
 use crate::mail::{Domain, Envelope, LocalPart, QueueId};
-use crate::relay::active::{Active, Body, Content};
+use crate::relay::active::{Active, Body, Content, Footing};
 use crate::relay::dispatch::{Job, LaneKey};
 use crate::relay::judge::{Answer, Attempt, Verdict, retry_at};
 use crate::relay::office::{Office, Post};
@@ -67,19 +67,23 @@ impl Office {
     }
 
     fn activate(&mut self, now: Now, owner: &Domain, id: QueueId) {
-        let config = self.config.clone();
-        let (Some(post), Some(domain)) = (self.posts.get_mut(owner), config.domain(owner)) else { return };
-        let mut active = match post.load(id) {
+        let Some(post) = self.posts.get_mut(owner) else { return };
+        match post.load(id) {
             Ok((active, read_bytes)) => {
                 self.resident_bytes += read_bytes;
-                active
+                self.launch(now, owner, id, active);
             }
             Err(why) => {
                 log::error!("{owner} {id}: left out of the queue: {why}");
                 post.queue.remove(id);
-                return;
             }
-        };
+        }
+    }
+
+    /// Puts an active message on its roads.
+    pub(super) fn launch(&mut self, now: Now, owner: &Domain, id: QueueId, mut active: Active) {
+        let config = self.config.clone();
+        let Some(domain) = config.domain(owner) else { return };
         active.state.attempts = active.state.attempts.saturating_add(1);
         let homeless = self.homeless(domain);
         let unsettled = active.unsettled();
@@ -228,8 +232,20 @@ impl Office {
         }
     }
 
-    /// Every job of a message has reported: what its sender must hear is stored first.
-    fn settle(&mut self, now: Now, owner: &Domain, id: QueueId) {
+    /// Every job of a message has reported.
+    pub(super) fn settle(&mut self, now: Now, owner: &Domain, id: QueueId) {
+        let footing =
+            self.posts.get(owner).and_then(|post| post.active.get(&id)).map(|active| active.footing);
+        match footing {
+            Some(Footing::Stored) => self.report_and_conclude(now, owner, id),
+            Some(Footing::Held(receipt)) => self.held_share_settled(now, receipt),
+            // Settled when its commit has come to flash.
+            Some(Footing::Committing) | None => {}
+        }
+    }
+
+    /// What the sender of a message must hear is stored first.
+    fn report_and_conclude(&mut self, now: Now, owner: &Domain, id: QueueId) {
         let settled = Settled { owner: owner.clone(), id };
         match self.report_on(now, owner, id) {
             Some(report) => {
@@ -282,12 +298,12 @@ impl Post {
     fn load(&mut self, id: QueueId) -> Result<(Active, usize), String> {
         if let Some(Fresh { meta, content }) = self.fresh.remove(&id) {
             let state = State::new(meta.envelope.recipients.len(), meta.received);
-            return Ok((Active::new(meta, content, state), 0));
+            return Ok((Active::new(meta, content, state, Footing::Stored), 0));
         }
         let stored = self.log.load(&*self.flash, id).map_err(|e| e.to_string())?;
         let content = Content { head: Rc::new(stored.head), body: Body::Spool(stored.body_len) };
         let bytes = content.resident();
-        Ok((Active::new(Rc::new(stored.meta), content, stored.state), bytes))
+        Ok((Active::new(Rc::new(stored.meta), content, stored.state, Footing::Stored), bytes))
     }
 }
 

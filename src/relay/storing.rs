@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use crate::limits::RESIDENT_CONTENT_BYTES_MAX;
 use crate::mail::{Domain, QueueId};
-use crate::relay::active::{Body, Content};
+use crate::relay::active::{Body, Content, Footing};
+use crate::relay::holding::Holding;
+use crate::relay::judge::Answer;
 use crate::relay::office::Office;
 use crate::relay::policy::Share;
 use crate::relay::sending::Settled;
@@ -24,7 +26,18 @@ pub struct Receipt(u64);
 pub struct Receipts {
     last: u64,
     open: HashMap<Receipt, Open>,
-    done: Vec<(Receipt, Result<(), Reply>)>,
+    done: Vec<(Receipt, Result<Safe, Reply>)>,
+    /// Messages that are in memory alone while their clients wait.
+    pub(super) held: HashMap<Receipt, Holding>,
+}
+
+/// In what way a message is safe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Safe {
+    /// It is on flash.
+    Stored,
+    /// Every recipient has it; what the last host said.
+    Delivered(Answer),
 }
 
 #[derive(Debug)]
@@ -219,17 +232,17 @@ impl Office {
     }
 
     /// Receipts that were answered since the last call.
-    pub fn take_answers(&mut self) -> Vec<(Receipt, Result<(), Reply>)> {
+    pub fn take_answers(&mut self) -> Vec<(Receipt, Result<Safe, Reply>)> {
         std::mem::take(&mut self.receipts.done)
     }
 
     fn commit_ended(&mut self, now: Now, owner: &Domain, awaited: Awaited, outcome: Result<(), Reply>) {
         let Some(post) = self.posts.get_mut(owner) else { return };
+        let held = post.active.get(&awaited.id).is_some_and(|active| active.footing == Footing::Committing);
+        post.counts.accepted += u64::from(outcome.is_ok());
         match &outcome {
-            Ok(()) => {
-                post.counts.accepted += 1;
-                post.queue.insert(awaited.id, now.mono);
-            }
+            _ if held => self.held_commit_ended(now, owner, awaited.id, outcome.is_ok()),
+            Ok(()) => post.queue.insert(awaited.id, now.mono),
             Err(_) => self.forget_fresh(owner, awaited.id),
         }
         let Some(open) = self.receipts.open.get_mut(&awaited.receipt) else { return };
@@ -241,13 +254,13 @@ impl Office {
         if let Some(Open { failure, then, .. }) = self.receipts.open.remove(&awaited.receipt) {
             let result = failure.map_or(Ok(()), Err);
             match then {
-                Then::Answer => self.receipts.done.push((awaited.receipt, result)),
+                Then::Answer => self.receipts.answer(awaited.receipt, result.map(|()| Safe::Stored)),
                 Then::Settle(settled) => self.report_stored(now, *settled, result),
             }
         }
     }
 
-    fn await_commit(&mut self, owner: &Domain, ticket: Ticket, id: QueueId, receipt: Receipt) {
+    pub(super) fn await_commit(&mut self, owner: &Domain, ticket: Ticket, id: QueueId, receipt: Receipt) {
         if let Some(post) = self.posts.get_mut(owner) {
             post.tickets.push_back((ticket, Awaited { id, receipt }));
         }
@@ -283,10 +296,24 @@ impl Office {
 
 impl Receipts {
     fn open(&mut self, commits: usize, then: Then) -> Receipt {
-        self.last += 1;
-        let receipt = Receipt(self.last);
+        let receipt = self.issue();
         self.open.insert(receipt, Open { commits, failure: None, then });
         receipt
+    }
+
+    /// A receipt that nothing is known of yet.
+    pub(super) fn issue(&mut self) -> Receipt {
+        self.last += 1;
+        Receipt(self.last)
+    }
+
+    /// A receipt that held mail was given now waits for so many commits.
+    pub(super) fn await_commits(&mut self, receipt: Receipt, commits: usize) {
+        self.open.insert(receipt, Open { commits, failure: None, then: Then::Answer });
+    }
+
+    pub(super) fn answer(&mut self, receipt: Receipt, result: Result<Safe, Reply>) {
+        self.done.push((receipt, result));
     }
 }
 

@@ -20,7 +20,7 @@ mod state;
 mod sweep;
 
 #[cfg(test)]
-mod sim;
+pub(crate) mod sim;
 #[cfg(test)]
 mod tests;
 

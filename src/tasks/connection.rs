@@ -5,12 +5,15 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::config::RetryPlan;
 use crate::limits::IDLE_CONNECTION_S;
-use crate::mail::QueueId;
+use crate::mail::{Envelope, QueueId};
 use crate::os::clock;
+use crate::relay::judge::judge;
 use crate::relay::{Attempt, Job, LaneKey};
 use crate::tasks::line::{self, Line};
 use crate::tasks::station::Station;
+use crate::tasks::watch::fate;
 
 /// Opens a connection for a lane and keeps it while the lane has jobs.
 pub async fn run(station: Rc<Station>, key: LaneKey) {
@@ -75,7 +78,11 @@ impl Carrier {
         let Job { id, recipients: places } = job;
         let message = self.station.office.borrow().job_message(&self.key.sender, id, &places);
         let attempts = match message {
-            Some((envelope, content)) => line.transact(&self.key.sender, id, &envelope, &content).await,
+            Some((envelope, content)) => {
+                let attempts = line.transact(&self.key.sender, id, &envelope, &content).await;
+                self.show(id, &envelope, &attempts);
+                attempts
+            }
             // Deleted by the operator while it waited.
             None => Vec::new(),
         };
@@ -83,6 +90,16 @@ impl Carrier {
             self.station.office.borrow_mut().connection_works(&self.key);
         }
         self.report(id, places.into_iter().zip(attempts).collect());
+    }
+
+    /// Tells the message's watcher what the host said to each recipient.
+    fn show(&self, id: QueueId, envelope: &Envelope, attempts: &[Attempt]) {
+        for (recipient, attempt) in envelope.recipients.iter().zip(attempts) {
+            if attempt.answer().host.is_some() {
+                let verdict = judge(attempt.clone(), Duration::ZERO, &RetryPlan::default());
+                self.station.watchers.show(id, fate(&verdict).line(&recipient.address));
+            }
+        }
     }
 
     fn report(&self, id: QueueId, attempts: Vec<(usize, Attempt)>) {

@@ -15,7 +15,7 @@ use crate::mail::Domain;
 use crate::mail::envelope::Envelope;
 use crate::os::clock;
 use crate::relay::intake::{Bearer, Intake, Source};
-use crate::relay::{Door, FrontDesk, policy};
+use crate::relay::{Answer, Door, FrontDesk, Safe, policy};
 use crate::smtp::server::{Action, Peer, Session, Settings};
 use crate::smtp::{Enhanced, Reply};
 use crate::tasks::station::Station;
@@ -186,7 +186,10 @@ impl Visit {
             Err(reply) => Err(reply),
         };
         match stored {
-            Ok(()) => Reply::new(250, Enhanced(2, 0, 0), format!("{id} Message accepted for delivery")),
+            Ok(Safe::Delivered(Answer { host: Some(host), reply })) => {
+                Reply::new(250, Enhanced(2, 0, 0), format!("{id} {} said: {}", host.name, reply.text()))
+            }
+            Ok(_) => Reply::new(250, Enhanced(2, 0, 0), format!("{id} Message accepted for delivery")),
             Err(reply) => {
                 log::warn!("{}: message {id} not accepted: {reply}", self.desk.door().client);
                 reply

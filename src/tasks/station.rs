@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use event_listener::{Event, EventListener};
+use futures_lite::future;
 use smol::LocalExecutor;
 use smol::channel::Sender;
 
@@ -18,12 +19,12 @@ use crate::os::clock;
 use crate::os::flusher::Flusher;
 use crate::os::logging::Ring;
 use crate::relay::intake::Intake;
-use crate::relay::{LaneKey, Office, Receipt};
-use crate::smtp::Reply;
+use crate::relay::{LaneKey, Office, Receipt, Safe};
+use crate::smtp::{Enhanced, Reply};
 use crate::spool::BatchError;
 use crate::tasks::nic::NicKeeper;
 use crate::tasks::resolve::Resolver;
-use crate::tasks::timer::by;
+use crate::tasks::timer::{by, sleep_until};
 use crate::tasks::watch::Watchers;
 use crate::time::Instant;
 
@@ -49,7 +50,7 @@ pub struct Station {
     pub to_mailbox: Event,
     /// Idle connections, to be woken when their lane gets a job.
     pub idle: RefCell<HashMap<LaneKey, Rc<Event>>>,
-    receipts: RefCell<HashMap<Receipt, Sender<Result<(), Reply>>>>,
+    receipts: RefCell<HashMap<Receipt, Sender<Result<Safe, Reply>>>>,
     /// Batches with the flusher.
     writing: Cell<usize>,
 }
@@ -138,12 +139,28 @@ impl Station {
     }
 
     /// Waits until the message behind a receipt is safe on flash, or is refused.
-    pub async fn stored(&self, receipt: Receipt) -> Result<(), Reply> {
+    pub async fn stored(&self, receipt: Receipt) -> Result<Safe, Reply> {
         let (sender, answer) = smol::channel::bounded(1);
         self.receipts.borrow_mut().insert(receipt, sender);
         self.to_commit.notify(usize::MAX);
+        self.wake_senders();
         self.pass_answers();
-        answer.recv().await.unwrap_or_else(|_| Err(Reply::new(451, None, "the box is stopping")))
+        let hold = self.office.borrow().held_until(receipt);
+        if let Some(until) = hold {
+            let patience = future::or(sleep_until(until), self.stop.wait());
+            let answered = async { Some(answer.recv().await) };
+            let over = async {
+                patience.await;
+                None
+            };
+            if let Some(answer) = future::or(answered, over).await {
+                return answer.unwrap_or_else(|_| Err(stopping()));
+            }
+            self.office.borrow_mut().commit_held(clock::now(), receipt);
+            self.to_commit.notify(usize::MAX);
+            self.pass_answers();
+        }
+        answer.recv().await.unwrap_or_else(|_| Err(stopping()))
     }
 
     /// Runs a blocking job on the flusher's thread; `None` when the daemon ends before it has run.
@@ -256,4 +273,8 @@ impl Station {
             idle.remove(key);
         }
     }
+}
+
+fn stopping() -> Reply {
+    Reply::new(451, Enhanced(4, 3, 2), "the box is stopping; try again later")
 }

@@ -8,7 +8,6 @@ use smol::channel::Receiver;
 
 use crate::cli::exit;
 use crate::config::{Config, DomainConfig};
-use crate::console::answer::Fate;
 use crate::console::wire::{Submission, ToDaemon, ToUser};
 use crate::limits::HEADER_SECTION_BYTES_MAX;
 use crate::mail::addresses;
@@ -17,11 +16,11 @@ use crate::mail::note::Note;
 use crate::mail::{Address, Body, Envelope, Recipient, ReversePath};
 use crate::os::clock;
 use crate::relay::intake::{Bearer, Intake, Source};
-use crate::relay::{Answer, Outcome, Verdict, policy};
+use crate::relay::{Outcome, Verdict, policy};
 use crate::smtp::{Enhanced, Reply};
 use crate::tasks::link::Link;
 use crate::tasks::station::Station;
-use crate::tasks::watch::Sight;
+use crate::tasks::watch::{Sight, fate};
 
 /// Why a submission is refused: the exit code of sysexits.h, and a line for stderr.
 struct Refusal(u8, String);
@@ -196,7 +195,7 @@ async fn finish(station: &Rc<Station>, intake: Intake, watched: bool) -> Result<
         Err(reply) => Err(reply),
     };
     match stored {
-        Ok(()) => Ok(Accepted { id, sights }),
+        Ok(_) => Ok(Accepted { id, sights }),
         Err(reply) => {
             station.watchers.forget(id);
             Err(reply.into())
@@ -213,21 +212,15 @@ async fn show(link: &mut Link, sights: Receiver<Sight>) -> io::Result<bool> {
             Sight::End(Outcome { recipients, .. }) => {
                 for (address, verdict) in recipients {
                     all_well &= !matches!(verdict, Verdict::Failed(_));
-                    link.print(&format!("{}\n", fate(&verdict).line(&address))).await?;
+                    // What a host said was shown when it said it.
+                    if verdict.answer().host.is_none() {
+                        link.print(&format!("{}\n", fate(&verdict).line(&address))).await?;
+                    }
                 }
             }
         }
     }
     Ok(all_well)
-}
-
-fn fate(verdict: &Verdict) -> Fate {
-    match verdict {
-        Verdict::Delivered(Answer { host: None, .. }) => Fate::Kept,
-        Verdict::Delivered(answer) => Fate::Sent(answer.reply.text().replace('\n', " ")),
-        Verdict::Deferred(answer) => Fate::Deferred(answer.to_string()),
-        Verdict::Failed(answer) => Fate::Refused(answer.to_string()),
-    }
 }
 
 /// The console's `send`: asks for the text, hands it in, shows it leave; the exit code.

@@ -6,8 +6,9 @@ use std::collections::HashMap;
 
 use smol::channel::{Receiver, Sender};
 
+use crate::console::answer::Fate;
 use crate::mail::QueueId;
-use crate::relay::Outcome;
+use crate::relay::{Answer, Outcome, Verdict};
 
 /// What a watcher sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,5 +92,15 @@ impl Watchers {
             watched.shares = watched.shares.saturating_sub(1);
             let _ = watched.watcher.try_send(Sight::End(outcome.clone()));
         });
+    }
+}
+
+/// A verdict in the words of Figure 1D.
+pub fn fate(verdict: &Verdict) -> Fate {
+    match verdict {
+        Verdict::Delivered(Answer { host: None, .. }) => Fate::Kept,
+        Verdict::Delivered(answer) => Fate::Sent(answer.reply.text().replace('\n', " ")),
+        Verdict::Deferred(answer) => Fate::Deferred(answer.to_string()),
+        Verdict::Failed(answer) => Fate::Refused(answer.to_string()),
     }
 }
