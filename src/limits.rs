@@ -153,6 +153,7 @@ pub const SPOOL_STATE_TEXT_BYTES_MAX: usize = 32 * 1024;
 pub const FLASH_PAGE_BYTES: usize = 4096;
 /// A segment of the log, unless the quota is small. A multiple of an erase block of small flash.
 pub const SEGMENT_BYTES: u32 = 1024 * 1024;
+/// A segment of the smallest quota.
 pub const SEGMENT_BYTES_MIN: u32 = 256 * 1024;
 /// The end of a segment that only states and done-records may use, so that they need no new segment.
 pub const SEGMENT_RESERVE_BYTES: u32 = 32 * 1024;
@@ -268,6 +269,8 @@ pub const QUEUED_MESSAGES_MAX: usize = 200_000;
 pub const QUEUED_MESSAGE_BYTES: usize = 200;
 /// How much of the data directory's file system the spools of all domains may fill.
 pub const SPOOL_SHARE_PERCENT: u64 = 80;
+/// The largest size that a statement takes.
+pub const SIZE_BYTES_MAX: u64 = 1 << 50;
 
 const _: () = assert!(PACE_WINDOW_S > SERVER_CONTENT_WAIT_S && SERVER_SESSION_S_MAX > PACE_WINDOW_S);
 const _: () = assert!(COMMAND_LINE_BYTES_MAX >= 512 && REPLY_LINE_BYTES_MAX >= 512);
@@ -288,5 +291,3 @@ const _: () = assert!(SPOOL_STATE_TEXT_BYTES_MAX + 32 + 6 * RECIPIENTS_MAX <= RE
 const _: () =
     assert!(RECORD_PAYLOAD_BYTES_MAX + SEGMENT_RESERVE_BYTES as usize <= SEGMENT_BYTES_MIN as usize / 2);
 const _: () = assert!((SEGMENT_RESERVE_BYTES as usize).is_multiple_of(FLASH_PAGE_BYTES));
-/// The largest size that a statement takes.
-pub const SIZE_BYTES_MAX: u64 = 1 << 50;

@@ -137,9 +137,9 @@ impl Office {
         for owner in owners.iter().filter(|owner| commits.iter().all(|(committed, _)| committed != *owner)) {
             self.give_up(now, owner, id);
         }
-        self.receipts.await_commits(receipt, commits.len());
+        self.receipts.expect_commits(receipt, commits.len());
         for (owner, ticket) in commits {
-            self.await_commit(&owner, ticket, id, receipt);
+            self.expect_commit(&owner, ticket, id, receipt);
         }
     }
 

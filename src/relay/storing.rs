@@ -129,7 +129,7 @@ impl Office {
         for (owner, ticket, meta) in commits {
             let content = Content { head: head.clone(), body: Body::Memory(body.clone()) };
             self.keep_fresh(&owner, id, meta, content);
-            self.await_commit(&owner, ticket, id, receipt);
+            self.expect_commit(&owner, ticket, id, receipt);
         }
         Ok(receipt)
     }
@@ -188,7 +188,7 @@ impl Office {
         }
         let receipt = self.receipts.open(commits.len(), Then::Answer);
         for (owner, ticket) in commits {
-            self.await_commit(&owner, ticket, draft.id, receipt);
+            self.expect_commit(&owner, ticket, draft.id, receipt);
         }
         Ok(receipt)
     }
@@ -260,7 +260,7 @@ impl Office {
         }
     }
 
-    pub(super) fn await_commit(&mut self, owner: &Domain, ticket: Ticket, id: QueueId, receipt: Receipt) {
+    pub(super) fn expect_commit(&mut self, owner: &Domain, ticket: Ticket, id: QueueId, receipt: Receipt) {
         if let Some(post) = self.posts.get_mut(owner) {
             post.tickets.push_back((ticket, Awaited { id, receipt }));
         }
@@ -308,7 +308,7 @@ impl Receipts {
     }
 
     /// A receipt that held mail was given now waits for so many commits.
-    pub(super) fn await_commits(&mut self, receipt: Receipt, commits: usize) {
+    pub(super) fn expect_commits(&mut self, receipt: Receipt, commits: usize) {
         self.open.insert(receipt, Open { commits, failure: None, then: Then::Answer });
     }
 
