@@ -45,6 +45,16 @@ pub const OWN_REPLY_LINE_BYTES_MAX: usize = 500;
 pub const REPLIES_HELD_BYTES_MAX: usize = 64 * 1024;
 /// What an EHLO or HELO may claim.
 pub const HELLO_BYTES_MAX: usize = 255;
+/// Rounds of the verifiers that the house makes (RFC 7677 §4 asks for at least 4096).
+pub const SCRAM_ITERATIONS: u32 = 10_000;
+/// Fewer rounds than these are not taken from a server.
+pub const SCRAM_ITERATIONS_MIN: u32 = 4096;
+/// More rounds than these would hold up everybody else.
+pub const SCRAM_ITERATIONS_MAX: u32 = 200_000;
+/// Failed AUTH commands before a session is ended.
+pub const AUTH_FAILURES_MAX: usize = 3;
+/// How much longer the reply to each further failed AUTH waits.
+pub const AUTH_PENALTY_S: u64 = 3;
 /// How much of a refused command is shown in the log.
 pub const LOGGED_COMMAND_BYTES_MAX: usize = 200;
 /// Errors of protocol before a session is ended with 421.
@@ -177,6 +187,19 @@ pub const OPEN_SEGMENTS_MAX: usize = 4;
 pub const SPOOL_DAMAGED_FILES_MAX: usize = 64;
 /// How long states and done-records wait for a commit to ride along with.
 pub const SPOOL_LAZY_MS: u64 = 5_000;
+
+const _: () = assert!(SCRAM_ITERATIONS >= SCRAM_ITERATIONS_MIN && SCRAM_ITERATIONS <= SCRAM_ITERATIONS_MAX);
+const _: () = assert!(PACE_WINDOW_S > SERVER_CONTENT_WAIT_S && SERVER_SESSION_S_MAX > PACE_WINDOW_S);
+const _: () = assert!(COMMAND_LINE_BYTES_MAX >= 512 && REPLY_LINE_BYTES_MAX >= 512);
+const _: () = assert!(LOCAL_PART_BYTES_MAX >= 64 && DOMAIN_BYTES_MAX >= 255 && RECIPIENTS_MAX >= 100);
+const _: () = assert!(HEADER_SECTION_BYTES_MAX < COMPOSED_HEAD_BYTES_MAX);
+const _: () = assert!(COMPOSED_HEAD_BYTES_MAX < MESSAGE_BYTES_MAX);
+const _: () =
+    assert!(CONTROL_FRAME_BYTES_MAX > RECIPIENTS_MAX * (LOCAL_PART_BYTES_MAX + DOMAIN_BYTES_MAX + 4));
+const _: () = assert!(CONTROL_FRAME_BYTES_MAX > CONTROL_WORDS_MAX * (CONTROL_TEXT_BYTES_MAX + 2));
+const _: () = assert!(CONTROL_FRAME_BYTES_MAX > CONTROL_PIECE_BYTES_MAX);
+const _: () = assert!(HEADER_SECTION_BYTES_MAX < MESSAGE_BYTES_MAX);
+
 /// What a DNS server may send in one datagram: fits every path without fragments (RFC 6891 §6.2.5).
 pub const DNS_UDP_PAYLOAD_BYTES: u16 = 1232;
 /// The buffer for a datagram; a server that disregards the payload size still finds room.

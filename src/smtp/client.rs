@@ -5,6 +5,7 @@
 #[cfg(test)]
 mod dialogue;
 mod extensions;
+mod security;
 #[cfg(test)]
 mod tests;
 mod transaction;
@@ -21,11 +22,12 @@ pub use transcript::TranscriptLine;
 
 use crate::limits::{
     CLIENT_CONTENT_WAIT_S, CLIENT_DATA_WAIT_S, CLIENT_FINAL_WAIT_S, CLIENT_QUIT_WAIT_S, CLIENT_REPLY_WAIT_S,
-    CLIENT_TRANSACTION_S_MAX, TLS_HANDSHAKE_WAIT_S,
+    CLIENT_TRANSACTION_S_MAX,
 };
 use crate::mail::{Domain, Envelope};
 use crate::smtp::outbox::Outbox;
 use crate::smtp::reply::{Enhanced, Reply, ReplyReader};
+use crate::smtp::sasl::Login;
 use crate::time::Instant;
 
 /// What happened, in order.
@@ -37,6 +39,10 @@ pub enum Event {
     StartTls,
     /// The server did not want STARTTLS after all. The session is ready, in the clear.
     TlsRefused(Reply),
+    /// The server knows us. The session is ready.
+    Authenticated,
+    /// The server does not know us, or offers no mechanism that we know. The session is ready.
+    AuthRefused(Reply),
     /// Hand in the content: [`Session::content`], then [`Session::end_of_content`].
     SendContent,
     /// The transaction is over. Unless [`Event::Broken`] or [`Event::Closed`] follows, the next may start.
@@ -80,6 +86,8 @@ enum State {
     Securing,
     /// The server agreed to TLS; nothing in the clear may follow.
     Handshake,
+    /// AUTH was said.
+    Authenticating(Login),
     Transaction(Transaction),
     Quitting,
     Closed,
@@ -92,6 +100,7 @@ enum Due {
     Ehlo,
     Helo,
     StartTls,
+    Auth,
     Rset,
     Mail,
     /// The index of the recipient.
@@ -108,6 +117,7 @@ impl Due {
             Due::Ehlo => "EHLO",
             Due::Helo => "HELO",
             Due::StartTls => "STARTTLS",
+            Due::Auth => "AUTH",
             Due::Rset => "RSET",
             Due::Mail => "MAIL",
             Due::Rcpt(_) => "RCPT",
@@ -245,25 +255,6 @@ impl Session {
         }
     }
 
-    /// Says STARTTLS; only after [`Event::Ready`] and where it is offered, else nothing happens.
-    pub fn start_tls(&mut self, now: Instant) {
-        if self.is_ready() && self.extensions.starttls && !self.dirty {
-            self.state = State::Securing;
-            self.say(now, Due::StartTls, "STARTTLS");
-        }
-    }
-
-    /// The handshake of [`Event::StartTls`] is done: EHLO is said anew, and what was offered in the clear is
-    /// forgotten (RFC 3207 §4.2).
-    pub fn tls_started(&mut self, now: Instant) {
-        if let State::Handshake = self.state {
-            self.under_tls = true;
-            self.extensions = Extensions::default();
-            self.state = State::Opening;
-            self.say_ehlo(now);
-        }
-    }
-
     /// Says QUIT; a transaction that is open is given up, its recipients are deferred.
     pub fn quit(&mut self, now: Instant) {
         if matches!(self.state, State::Quitting | State::Closed) {
@@ -333,9 +324,14 @@ impl Session {
 
     /// Queues a command and waits for its reply.
     fn say(&mut self, now: Instant, due: Due, line: &str) {
+        self.say_as(now, due, line, line);
+    }
+
+    /// The same, with what the transcript shows of it.
+    fn say_as(&mut self, now: Instant, due: Due, line: &str, shown: &str) {
         self.output.end().extend_from_slice(line.as_bytes());
         self.output.end().extend_from_slice(b"\r\n");
-        self.expect(now, due, line);
+        self.expect(now, due, shown);
     }
 
     fn expect(&mut self, now: Instant, due: Due, said: &str) {
@@ -364,6 +360,7 @@ impl Session {
                 self.events.push_back(Event::Refused(reply));
                 self.close(Event::Closed);
             }
+            Some((Due::Auth, _)) => self.auth_replied(now, reply),
             Some((Due::StartTls, _)) => self.start_tls_replied(now, reply),
             Some((due @ (Due::Greeting | Due::Ehlo | Due::Helo), _)) => self.opening(now, due, reply),
             Some(_) if reply.code() == 421 => self.hang_up(reply),
@@ -403,19 +400,6 @@ impl Session {
     fn say_ehlo(&mut self, now: Instant) {
         let line = format!("EHLO {}", self.ehlo);
         self.say(now, Due::Ehlo, &line);
-    }
-
-    fn start_tls_replied(&mut self, now: Instant, reply: Reply) {
-        if reply.code() == 220 {
-            self.state = State::Handshake;
-            self.wait(now, TLS_HANDSHAKE_WAIT_S);
-            self.events.push_back(Event::StartTls);
-        } else if reply.is_transient() || reply.is_permanent() {
-            self.state = State::Ready;
-            self.events.push_back(Event::TlsRefused(reply));
-        } else {
-            self.break_off(format!("{} is no reply to STARTTLS", reply.code()));
-        }
     }
 
     /// A reply that answers nothing: the server says good-bye, or refuses a message before its end.

@@ -30,6 +30,8 @@ pub enum Command<'a> {
         last: bool,
     },
     StartTls,
+    /// The mechanism's name, and the initial response in base64.
+    Auth(&'a str, Option<&'a str>),
     Rset,
     Noop,
     Quit,
@@ -91,6 +93,7 @@ pub fn parse(line: &[u8]) -> Result<Command<'_>, Reply> {
         _ if is("BDAT") => Ok(bdat(argument)),
         _ if is("EHLO") => claimed(argument).map(Command::Ehlo),
         _ if is("HELO") => claimed(argument).map(Command::Helo),
+        _ if is("AUTH") => auth(argument),
         _ if is("STARTTLS") => alone(Command::StartTls),
         _ if is("RSET") => alone(Command::Rset),
         _ if is("NOOP") => Ok(Command::Noop),
@@ -120,6 +123,18 @@ fn claimed(argument: &str) -> Result<Claimed, Reply> {
             Err(_) => Claimed::Text(argument.to_owned()),
         }),
     }
+}
+
+/// `AUTH mechanism [initial-response]` (RFC 4954 §4).
+fn auth(argument: &str) -> Result<Command<'_>, Reply> {
+    let (mechanism, initial) = match argument.split_once(' ') {
+        Some((mechanism, initial)) => (mechanism, Some(initial)),
+        None => (argument, None),
+    };
+    if mechanism.is_empty() || initial.is_some_and(|i| i.is_empty() || i.contains(' ')) {
+        return Err(Reply::new(501, BAD_ARGUMENT, "Write AUTH mechanism, or AUTH mechanism response"));
+    }
+    Ok(Command::Auth(mechanism, initial))
 }
 
 /// `BDAT bytes [LAST]` (RFC 3030 §2).

@@ -30,8 +30,10 @@
 //! any -> Closed     by QUIT, 421 (time, pace, errors, shutdown), or the client leaving
 //! ```
 //!
-//! A chunk that nobody asked for goes by in Skip, and what was before goes on after it.
-//! In Naming and Answering no input is used: the driver keeps it, and TCP holds the client back.
+//! A chunk that nobody asked for goes by in Skip, and what was before goes on after it. STARTTLS leads from
+//! Idle through Handshake to a session that knows nothing; AUTH leads from Idle through Auth, and Penalty
+//! where it fails, back to Idle.
+//! In Naming, Penalty and Answering no input is used: the driver keeps it, and TCP holds the client back.
 //!
 //! # The client's states
 //!
@@ -46,11 +48,15 @@
 //! Closed            any -> Closed by 421, a fault, silence, or the server leaving
 //! ```
 //!
+//! From Ready, STARTTLS leads through Securing and Handshake back to Opening, and AUTH through Authenticating
+//! back to Ready.
+//!
 //! Replies are matched with the commands that they answer by a queue, so that pipelined commands need no
 //! states of their own.
 //!
 //! Sources: RFC 5321 (all of it), RFC 2034 and 3463 (enhanced codes), RFC 2920 (PIPELINING), RFC 1870
 //! (SIZE), RFC 6152 (8BITMIME), RFC 3461 (DSN), RFC 3030 (CHUNKING), RFC 6531 (SMTPUTF8), RFC 9422 (LIMITS),
+//! RFC 3207 (STARTTLS), RFC 8689 (REQUIRETLS), RFC 4954 (AUTH),
 //! Figures 1D, 2E and 3A.
 
 pub mod client;
@@ -59,6 +65,7 @@ pub mod data;
 pub mod line;
 pub mod outbox;
 pub mod reply;
+pub mod sasl;
 #[cfg(test)]
 mod script;
 pub mod server;

@@ -11,6 +11,7 @@ mod security;
 mod tests;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,7 @@ use crate::smtp::data::Checker;
 use crate::smtp::line::LineBuffer;
 use crate::smtp::outbox::Outbox;
 use crate::smtp::reply::{Enhanced, Reply};
+use crate::smtp::sasl::{Account, Exchange};
 use crate::time::Instant;
 
 /// What the house offers on this connection.
@@ -44,6 +46,26 @@ pub struct Settings {
     pub starttls: bool,
     /// The client is an old device that the operator has named: what it gets wrong is mended, not refused.
     pub tolerant: bool,
+    /// Offer AUTH.
+    pub auth: Option<AuthOffer>,
+}
+
+/// What the session needs to offer AUTH.
+#[derive(Clone)]
+pub struct AuthOffer {
+    /// Drawn for this session; what the client is asked to sign comes out of it.
+    pub nonce: [u8; 32],
+    /// The house's own, the same in all sessions: makes up what unknown users seem to have.
+    pub secret: [u8; 32],
+    /// Offer it without TLS too.
+    pub in_the_clear: bool,
+}
+
+/// Secrets do not belong into logs.
+impl fmt::Debug for AuthOffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AuthOffer(..)")
+    }
 }
 
 impl Settings {
@@ -56,6 +78,7 @@ impl Settings {
             smtputf8: false,
             starttls: false,
             tolerant: false,
+            auth: None,
         }
     }
 }
@@ -78,6 +101,8 @@ pub struct Client {
     pub extended: bool,
     /// What the connection runs under, once it does.
     pub tls: Option<Tls>,
+    /// Who it has proved to be, with AUTH.
+    pub user: Option<Address>,
 }
 
 /// The TLS of a connection, for `Received:` and the console.
@@ -87,6 +112,8 @@ pub struct Tls {
     pub version: String,
     /// The cipher suite's registered name.
     pub cipher: String,
+    /// What `tls-exporter` gives (RFC 9266), for SCRAM-SHA-256-PLUS.
+    pub binding: Option<Vec<u8>>,
 }
 
 impl Client {
@@ -111,6 +138,10 @@ pub trait Desk {
     fn vrfy(&self, client: &Client, text: &str) -> Reply;
     /// Whom `<postmaster>` without a domain means.
     fn complete(&self, user: LocalPart) -> Address;
+    /// The account of a user who authenticates; asked only where AUTH is offered. Nobody by default.
+    fn account(&self, _client: &Client, _name: &str) -> Option<Account> {
+        None
+    }
 }
 
 /// What the driver is to do, in this order.
@@ -135,6 +166,8 @@ pub enum Action {
     /// Send the output, then do the TLS handshake with what comes next from the socket, then call
     /// [`Session::tls_started`]. Whatever was read before goes to [`Session::input`], which drops it.
     StartTls,
+    /// AUTH failed for this name, as it was said; worth a log line and a count.
+    AuthFailed { user: String },
     /// The client speaks TLS to a port that begins in the clear; it gets no reply.
     SpeaksTls,
     /// Send what [`Session::output`] still holds, then close the connection.
@@ -155,6 +188,9 @@ pub struct Session {
     content: Vec<u8>,
     errors: usize,
     refused_recipients: usize,
+    auth_failures: usize,
+    /// Exchanges of AUTH so far; no two have one nonce.
+    auth_turns: u64,
     /// When the whole session is over at the latest.
     last_moment: Instant,
     /// Close with 421 as soon as no message is on its way.
@@ -189,6 +225,10 @@ enum State {
     },
     /// 220 was said to STARTTLS; what comes in the clear is dropped.
     Handshake,
+    /// AUTH was said; lines are responses.
+    Auth(Box<Exchange>),
+    /// AUTH failed, and the reply waits.
+    Penalty(Reply),
     /// The message is with the driver.
     Answering,
     Closed,
@@ -198,7 +238,8 @@ impl Session {
     /// A connection that was accepted at `now`. The greeting is in the output, the first action waits.
     pub fn new(settings: Settings, peer: Peer, now: Instant) -> Self {
         let greeting = Reply::new(220, None, format!("{} ESMTP Stagepost", settings.name));
-        let client = Client { ip: peer.ip, claimed: None, verified: None, extended: false, tls: None };
+        let client =
+            Client { ip: peer.ip, claimed: None, verified: None, extended: false, tls: None, user: None };
         let mut session = Session {
             settings,
             client,
@@ -210,6 +251,8 @@ impl Session {
             content: Vec::new(),
             errors: 0,
             refused_recipients: 0,
+            auth_failures: 0,
+            auth_turns: 0,
             last_moment: now + Duration::from_secs(SERVER_SESSION_S_MAX),
             stopping: false,
             deadline: now + Duration::from_secs(SERVER_COMMAND_WAIT_S),
@@ -225,7 +268,8 @@ impl Session {
         while !rest.is_empty() && self.output.len() < REPLIES_HELD_BYTES_MAX {
             match &mut self.state {
                 State::Closed | State::Handshake => rest = &[],
-                State::Naming | State::Answering => break,
+                State::Naming | State::Answering | State::Penalty(_) => break,
+                State::Auth(_) => self.response_arrives(now, desk, &mut rest),
                 State::Data(..) | State::Chunk { .. } | State::Skip { .. } => {
                     self.content_arrives(now, &mut rest);
                 }
@@ -310,6 +354,7 @@ impl Session {
         match self.state {
             _ if now >= self.last_moment => self.end(told("The session has lasted too long")),
             State::Naming => self.resolved(now, None),
+            State::Penalty(_) => self.penalty_over(now),
             State::Answering => self.end(Reply::new(421, Enhanced(4, 3, 0), "The answer took too long")),
             _ if now >= self.deadline => self.end(told("Nothing came for too long")),
             _ => self.look_at_pace(now),
@@ -343,7 +388,9 @@ impl Session {
     }
 
     fn stop_if_asked(&mut self) {
-        if self.stopping && matches!(self.state, State::Idle | State::Mail(_) | State::Chunks(..)) {
+        if self.stopping
+            && matches!(self.state, State::Idle | State::Mail(_) | State::Chunks(..) | State::Auth(_))
+        {
             self.end(Reply::new(421, Enhanced(4, 3, 2), "The service is going down; come back later"));
         }
     }

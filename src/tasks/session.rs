@@ -113,6 +113,9 @@ impl Visit {
                 Action::Refused { line, reply } => {
                     log::warn!("{}: {line:?} refused: {reply}", self.desk.door().client)
                 }
+                Action::AuthFailed { user } => {
+                    log::warn!("{}: AUTH failed for {user:?}", self.desk.door().client);
+                }
                 Action::SpeaksTls => {
                     log::warn!("{}: speaks TLS to a port that begins in the clear", self.desk.door().client);
                 }

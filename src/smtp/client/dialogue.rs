@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::mail::{Address, Body, ReversePath};
+use crate::smtp::sasl::Credentials;
 use crate::smtp::script::{self, Pieces, Step};
 
 /// Plays `script` in all ways; we are bcd.com.
@@ -104,6 +105,10 @@ impl Player {
             "end" => self.session.end_of_content(self.now),
             "starttls" => self.session.start_tls(self.now),
             "tls" => self.session.tls_started(self.now),
+            "login" => {
+                let credentials = Credentials { user: "b1".to_owned(), password: rest.to_owned() };
+                self.session.authenticate(self.now, &credentials, "rOprNGfwEbeRWgbNEkqO".to_owned());
+            }
             "quit" => self.session.quit(self.now),
             "closed" => self.session.closed(),
             other => panic!("driver: {other}"),
@@ -142,6 +147,8 @@ fn told(event: &Event) -> String {
         Event::Ready => "ready".to_owned(),
         Event::StartTls => "start TLS".to_owned(),
         Event::TlsRefused(reply) => format!("no TLS: {reply}"),
+        Event::Authenticated => "authenticated".to_owned(),
+        Event::AuthRefused(reply) => format!("not authenticated: {reply}"),
         Event::SendContent => "send".to_owned(),
         Event::Refused(reply) => format!("refused {reply}"),
         Event::Broken(reason) => format!("broken: {reason}"),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::mail::Recipient;
 use crate::smtp::reply::Reply;
+use crate::smtp::sasl::Mechanism;
 
 /// The extensions that this client knows and the server offers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub struct Extensions {
     pub require_tls: bool,
     /// RFC 9422.
     pub limits: Limits,
+    /// RFC 4954: the mechanisms that we know.
+    pub auth: Vec<Mechanism>,
 }
 
 /// The LIMITS of RFC 9422 §4; `None`: not said. None is 0.
@@ -53,6 +56,7 @@ impl Extensions {
                 "SMTPUTF8" => offered.smtputf8 = true,
                 "STARTTLS" => offered.starttls = true,
                 "REQUIRETLS" => offered.require_tls = true,
+                "AUTH" => offered.auth = words.filter_map(Mechanism::parse).collect(),
                 "LIMITS" => offered.limits = Limits::parse(words),
                 _ => {}
             }

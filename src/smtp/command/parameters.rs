@@ -1,5 +1,5 @@
 //! Parameters of MAIL and RCPT: SIZE (RFC 1870), BODY (RFC 6152), RET, ENVID, NOTIFY and ORCPT (RFC 3461),
-//! SMTPUTF8 (RFC 6531), REQUIRETLS (RFC 8689). What is unknown is 555, a bad value 501, a known value that
+//! SMTPUTF8 (RFC 6531), REQUIRETLS (RFC 8689), AUTH (RFC 4954). What is unknown is 555, a bad value 501, a known value that
 //! is not supported 504. ENVID and ORCPT travel on: decoded, they must hold no control character.
 
 use crate::mail::{Body, Notify, Ret};
@@ -16,6 +16,8 @@ pub struct MailParameters {
     pub envid: Option<String>,
     pub smtputf8: bool,
     pub require_tls: bool,
+    /// AUTH= was given. Whom it names is not taken from a client's word (RFC 4954 §5).
+    pub auth: bool,
 }
 
 /// Parameters of RCPT.
@@ -45,7 +47,10 @@ impl MailParameters {
                 ("ENVID", Some(value)) => all.envid = Some(envid(value)?),
                 ("SMTPUTF8", None) => all.smtputf8 = true,
                 ("REQUIRETLS", None) => all.require_tls = true,
-                ("SIZE" | "BODY" | "RET" | "ENVID", None) => return Err(bad(&name, "needs a value")),
+                ("AUTH", Some(value)) => all.auth = auth(value)?,
+                ("SIZE" | "BODY" | "RET" | "ENVID" | "AUTH", None) => {
+                    return Err(bad(&name, "needs a value"));
+                }
                 ("SMTPUTF8" | "REQUIRETLS", Some(_)) => return Err(bad(&name, "takes no value")),
                 _ => return Err(unknown(&name, "MAIL")),
             }
@@ -133,6 +138,13 @@ fn ret(value: &str) -> Result<Ret, Reply> {
         "FULL" => Ok(Ret::Full),
         "HDRS" => Ok(Ret::Headers),
         _ => Err(bad("RET", "is FULL or HDRS")),
+    }
+}
+
+fn auth(value: &str) -> Result<bool, Reply> {
+    match value == "<>" || is_xtext(value) {
+        true => Ok(true),
+        false => Err(bad("AUTH", "is <> or a mailbox as xtext")),
     }
 }
 

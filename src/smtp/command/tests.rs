@@ -77,7 +77,8 @@ fn a_malformed_path_is_told_what_is_wrong() {
 
 #[test]
 fn mail_parameters_are_read() {
-    let line = b"MAIL FROM:<a@b.example> size=99 BODY=8bitmime RET=hdrs ENVID=x+2By SMTPUTF8 REQUIRETLS";
+    let line =
+        b"MAIL FROM:<a@b.example> size=99 BODY=8bitmime RET=hdrs ENVID=x+2By SMTPUTF8 REQUIRETLS AUTH=<>";
     let Ok(Command::Mail(_, parameters)) = parse(line) else { panic!() };
     let expected = MailParameters {
         size: Some(99),
@@ -86,6 +87,7 @@ fn mail_parameters_are_read() {
         envid: Some("x+2By".to_owned()),
         smtputf8: true,
         require_tls: true,
+        auth: true,
     };
     assert_eq!(parameters, expected);
 }
@@ -119,6 +121,7 @@ fn a_bad_parameter_is_told_what_is_wrong() {
         ("ENVID=a+2", "501 5.5.4 ENVID is no xtext of printable characters"),
         ("ENVID=a+2b", "501 5.5.4 ENVID is no xtext of printable characters"),
         (&long_envid, "501 5.5.4 ENVID is longer than 100 bytes"),
+        ("AUTH=a+0A", "501 5.5.4 AUTH is <> or a mailbox as xtext"),
         ("SMTPUTF8=yes", "501 5.5.4 SMTPUTF8 takes no value"),
         ("SIZE=1  BODY=7BIT", "501 5.5.4 The parameters are malformed"),
         ("-x=1", "501 5.5.4 The parameters are malformed"),
@@ -163,6 +166,8 @@ fn other_commands_say_what_they_lack() {
         ("RSET x", "501 5.5.4 This command takes no argument"),
         ("QUIT x", "501 5.5.4 This command takes no argument"),
         ("ETRN x", "502 5.5.1 This command is not implemented"),
+        ("AUTH", "501 5.5.4 Write AUTH mechanism, or AUTH mechanism response"),
+        ("AUTH PLAIN a b", "501 5.5.4 Write AUTH mechanism, or AUTH mechanism response"),
         ("FOO", "500 5.5.2 There is no such command"),
         (" NOOP", "500 5.5.2 The line is empty; a command was expected"),
         ("NOOP é", "501 5.5.2 Only addresses may go beyond ASCII"),

@@ -38,7 +38,7 @@ impl Session {
             match command.and_then(|command| self.obey(now, desk, command)) {
                 Ok(Some(reply)) => self.reply(now, reply),
                 Ok(None) => {}
-                Err(reply) => self.refuse(now, line.unwrap_or_default(), reply),
+                Err(reply) => self.refuse(now, without_secret(line.unwrap_or_default()), reply),
             }
         }
         self.lines = lines;
@@ -86,6 +86,9 @@ impl Session {
                 self.note_refusal(b"BDAT", &reply);
                 self.end(reply);
                 return Ok(None);
+            }
+            Command::Auth(mechanism, initial) => {
+                return self.auth(now, desk, mechanism, initial).map(|()| None);
             }
             Command::StartTls => return self.start_tls(now).map(|()| None),
             Command::Rset => {
@@ -145,6 +148,11 @@ impl Session {
                 offer.push_str(keyword);
             }
         }
+        let mechanisms = self.mechanisms();
+        if !mechanisms.is_empty() {
+            offer.push_str("\nAUTH");
+            mechanisms.iter().for_each(|mechanism| offer += &format!(" {mechanism}"));
+        }
         offer + "\nHELP"
     }
 
@@ -165,6 +173,9 @@ impl Session {
         }
         if parameters.require_tls && self.client.tls.is_none() {
             return Err(Reply::new(555, Enhanced(5, 5, 4), "REQUIRETLS is offered under TLS only"));
+        }
+        if parameters.auth && self.settings.auth.is_none() {
+            return Err(Reply::new(555, Enhanced(5, 5, 4), "AUTH is not offered"));
         }
         let bytes_max = self.settings.message_bytes_max;
         if parameters.size.is_some_and(|size| size > bytes_max) {
@@ -212,4 +223,10 @@ impl Session {
         }
         Ok(Reply::new(250, Enhanced(2, 1, 5), "Recipient ok"))
     }
+}
+
+/// What of a line may be logged: of AUTH only the verb, for a password may stand behind it.
+fn without_secret(line: &[u8]) -> &[u8] {
+    let is_auth = line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH"));
+    if is_auth { &line[..4] } else { line }
 }

@@ -2,6 +2,7 @@
 //! the next line of output, `A:` the next action, `H:` what the house does, `@` lets time pass.
 
 use super::*;
+use crate::smtp::sasl::Verifier;
 use crate::smtp::script::{self, Pieces, Step};
 
 /// A house that hosts bcd.com: `nobody` is unknown, `later` is busy, and refused.example may not send.
@@ -28,6 +29,12 @@ impl Desk for House {
 
     fn vrfy(&self, _: &Client, _: &str) -> Reply {
         Reply::new(252, Enhanced(2, 5, 0), "Send mail and see")
+    }
+
+    /// b1, whose password is `secret`.
+    fn account(&self, _: &Client, name: &str) -> Option<Account> {
+        let user = Address::parse("b1@bcd.com").unwrap();
+        (name == "b1").then(|| Account { user, verifier: Verifier::new("secret", [1; 16]) })
     }
 
     fn complete(&self, user: LocalPart) -> Address {
@@ -106,7 +113,7 @@ impl Player {
         match step.kind {
             "C:" => self.unread.extend([script::bytes(step.text), b"\r\n".to_vec()].concat()),
             "C~" => self.unread.extend(script::bytes(step.text)),
-            "S:" => assert_eq!(self.next_line(), step.text, "{place}"),
+            "S:" => assert_eq!(self.next_line().trim_end(), step.text, "{place}"),
             "A:" => assert_eq!(self.actions.pop_front().unwrap_or_default(), step.text, "{place}"),
             "@" => {
                 self.now += script::duration(step.text);
@@ -123,15 +130,18 @@ impl Player {
     fn house(&mut self, what: &str) {
         let (verb, rest) = what.split_once(' ').unwrap_or((what, ""));
         match verb {
-            "naming" => {}
+            "naming" | "go" => {}
             "resolved" => self.session.resolved(self.now, Domain::parse(rest).ok()),
             "answer" => {
                 let (code, text) = rest.split_once(' ').unwrap();
                 self.session.answer(self.now, Reply::new(code.parse().unwrap(), None, text.to_owned()));
             }
             "tls" => {
-                let tls =
-                    Tls { version: "TLSv1.3".to_owned(), cipher: "TLS13_AES_128_GCM_SHA256".to_owned() };
+                let tls = Tls {
+                    version: "TLSv1.3".to_owned(),
+                    cipher: "TLS13_AES_128_GCM_SHA256".to_owned(),
+                    binding: None,
+                };
                 self.session.tls_started(self.now, tls);
             }
             "shutdown" => self.session.shutdown(self.now),
@@ -191,6 +201,7 @@ impl Player {
                 String::new()
             }
             Action::StartTls => "start TLS".to_owned(),
+            Action::AuthFailed { user } => format!("{user} failed"),
             Action::SpeaksTls => "speaks TLS".to_owned(),
             Action::Close => "close".to_owned(),
         }

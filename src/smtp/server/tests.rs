@@ -3,6 +3,7 @@
 use super::dialogue::play;
 
 mod arbitrary;
+mod auth;
 mod commands;
 mod content;
 mod security;

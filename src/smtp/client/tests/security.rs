@@ -1,4 +1,5 @@
-//! STARTTLS: what was said in the clear is forgotten, and nothing may be slipped in.
+//! STARTTLS: what was said in the clear is forgotten, and nothing may be slipped in. AUTH: each mechanism,
+//! refusals, servers that do not prove themselves.
 
 use crate::smtp::client::dialogue::play;
 
@@ -79,5 +80,87 @@ fn starttls_is_not_said_where_it_is_not_offered() {
         H: starttls
         H: start tls x1@xyz.com
         E: no 550 5.7.30 The next host does not offer REQUIRETLS",
+    );
+}
+
+/// After EHLO, where `mechanisms` are offered.
+fn offered(mechanisms: &str, script: &str) {
+    play(&format!(
+        "
+        S: 220 xyz.com
+        C: EHLO bcd.com
+        S: 250-xyz.com
+        S: 250 AUTH {mechanisms}
+        E: ready
+        {script}"
+    ));
+}
+
+#[test]
+fn the_best_mechanism_is_taken() {
+    offered(
+        "LOGIN PLAIN",
+        "
+        H: login secret
+        C: AUTH PLAIN AGIxAHNlY3JldA==
+        S: 235 2.7.0 welcome
+        E: authenticated
+        T: 220 xyz.com | >>> EHLO bcd.com | 250-xyz.com | 250 AUTH LOGIN PLAIN \
+           | >>> AUTH PLAIN (secret) | 235 2.7.0 welcome
+        H: start x1@xyz.com
+        C: MAIL FROM:<b1@bcd.com>",
+    );
+    offered(
+        "LOGIN",
+        "
+        H: login secret
+        C: AUTH LOGIN
+        S: 334 VXNlcm5hbWU6
+        C: YjE=
+        S: 334 UGFzc3dvcmQ6
+        C: c2VjcmV0
+        S: 235 2.7.0 welcome
+        E: authenticated",
+    );
+}
+
+#[test]
+fn a_refused_login_is_told() {
+    offered(
+        "PLAIN",
+        "
+        H: login wrong
+        C: AUTH PLAIN AGIxAHdyb25n
+        S: 535 5.7.8 no
+        E: not authenticated: 535 5.7.8 no
+        H: quit
+        C: QUIT",
+    );
+    offered(
+        "GSSAPI",
+        "
+        H: login secret
+        E: not authenticated: 504 5.7.4 The next host offers no way to authenticate that we know",
+    );
+}
+
+#[test]
+fn a_server_that_asks_strange_things_is_left() {
+    let first = "H: login x\nC: AUTH SCRAM-SHA-256 biwsbj1iMSxyPXJPcHJOR2Z3RWJlUldnYk5Fa3FP\n";
+    for (said, reason) in [
+        ("235 2.7.0 welcome", "the server let us in without proving itself"),
+        ("334 !", "the challenge is no base64"),
+        ("334 cj14", "the server's SCRAM challenge is malformed"),
+        ("250 ok", "250 is no reply to AUTH"),
+    ] {
+        offered("SCRAM-SHA-256 PLAIN", &format!("{first}S: {said}\nE: broken: {reason}"));
+    }
+    offered(
+        "PLAIN",
+        "
+        H: login x
+        C: AUTH PLAIN AGIxAHg=
+        S: 334 more
+        E: broken: the server asks for more than the mechanism has",
     );
 }

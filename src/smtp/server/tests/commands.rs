@@ -20,7 +20,7 @@ fn helo_gets_one_line() {
 fn commands_in_any_case_and_with_spaces_at_the_end() {
     after_hello(
         "
-        C: noop\x20
+        C: noop\\x20
         S: 250 2.0.0 Ok
         C: NoOp whatever
         S: 250 2.0.0 Ok
