@@ -11,3 +11,4 @@ mod lab;
 mod mx;
 mod nic;
 mod rfc5321;
+mod world;

@@ -1,6 +1,7 @@
 //! The real binary: as the daemon on a host of the lab, and as each of its commands.
 
 use std::io::Write;
+use std::net::{IpAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -81,6 +82,19 @@ impl<'h> Stagepost<'h> {
             (self.try_console(&["show", "status"]).code == 0).then_some(())
         });
         self.running = Some(running);
+    }
+
+    /// Waits until every domain's address is up and listens.
+    #[track_caller]
+    pub fn await_up(&self) {
+        until_true("every domain is up", || self.console(&["show", "status"])["domains_pending"] == 0);
+        let domains = self.console(&["show", "domains"]);
+        let addresses =
+            domains["domains"].as_array().unwrap().iter().flat_map(|d| d["addresses"].as_array().unwrap());
+        for address in addresses.map(|a| a["address"].as_str().unwrap().parse::<IpAddr>().unwrap()) {
+            let listens = || TcpStream::connect((address, 25)).is_ok();
+            until_true(&format!("{address} listens"), || self.host.within(listens));
+        }
     }
 
     fn command(&self, words: &[&str]) -> Command {
