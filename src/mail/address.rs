@@ -134,6 +134,11 @@ impl LocalPart {
         Ok(LocalPart(canonical.into()))
     }
 
+    /// The user that every domain has (RFC 5321 §4.5.1).
+    pub fn postmaster() -> Self {
+        LocalPart("postmaster".into())
+    }
+
     /// As it stands on the wire, with its quotes where it needs them.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -71,7 +71,7 @@ pub struct Composed {
 /// Completes a message that a user hands in. `start` is the message or its beginning, at least its header
 /// section (see `headers::Gatherer`); bytes after the section are handed on.
 ///
-/// On top comes our trace line; then Message-Id, Date and From where they are missing or empty; then all
+/// `Return-Path` goes: only final delivery writes one (RFC 5321 §4.4). On top comes our trace line; then Message-Id, Date and From where they are missing or empty; then all
 /// other fields as they are, but for `@domain` behind unqualified addresses. The section ends where
 /// [`Section`] says, and there an empty line is put where none is.
 pub fn compose(start: &[u8], facts: &Facts<'_>) -> Result<Composed, ComposeError> {
@@ -99,7 +99,7 @@ pub fn compose(start: &[u8], facts: &Facts<'_>) -> Result<Composed, ComposeError
     for field in section.fields() {
         let replaced =
             ["Message-Id", "Date", "From"].iter().any(|name| field.is_named(name) && field.is_empty());
-        let dropped = facts.drop_bcc && is_blind(&field);
+        let dropped = (facts.drop_bcc && is_blind(&field)) || field.is_named("Return-Path");
         if !replaced && !dropped {
             push_mended(&mut head, &field, facts)?;
         }

@@ -95,11 +95,13 @@ impl Office {
     /// Opens a domain's post with what its spool held.
     pub fn open(&mut self, now: Now, name: Domain, log: DomainLog, flash: Arc<dyn Flash>, found: &Recovery) {
         let mut queue = Queue::default();
+        // A clock that was set back must not put mail off for years.
+        let wait_max = self.config.domain(&name).map(|d| d.retry).unwrap_or_default().max;
         for message in &found.messages {
             self.ids.saw(message.id);
             match message.on_hold {
                 true => queue.insert_held(message.id),
-                false => queue.insert(message.id, now.mono + message.next.since(now.wall)),
+                false => queue.insert(message.id, now.mono + message.next.since(now.wall).min(wait_max)),
             }
         }
         let post = Post {

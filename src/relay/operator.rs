@@ -31,6 +31,7 @@ impl Office {
             self.dispatch.forgive(sender);
         }
         let mut count = 0;
+        let mut deleted = Vec::new();
         for (name, post) in &mut self.posts {
             let ids: Vec<QueueId> = match target {
                 Target::Domain(wanted) if wanted != name => continue,
@@ -42,10 +43,16 @@ impl Office {
                     QueueAction::Retry => post.queue.hurry(id, now.mono),
                     QueueAction::Release => post.release(id, now),
                     QueueAction::Hold => post.hold(id),
-                    QueueAction::Delete => post.delete(id),
+                    QueueAction::Delete => {
+                        deleted.push((name.clone(), id));
+                        post.delete(id)
+                    }
                 };
                 count += usize::from(done);
             }
+        }
+        for (name, id) in deleted {
+            self.forget_fresh(&name, id);
         }
         count
     }

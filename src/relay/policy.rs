@@ -60,8 +60,9 @@ pub fn place<'c>(config: &'c Config, address: &Address) -> Place<'c> {
     if let Some(mailbox) = domain.mailboxes.iter().find(|m| m.same_user(user)) {
         return Place::Mailbox(domain, mailbox.clone());
     }
+    let for_the_house = user.is_postmaster() || is_mailer_daemon(user);
     match &config.machine.postmaster {
-        Some(postmaster) if user.is_postmaster() && !postmaster.same_user(address) => {
+        Some(postmaster) if for_the_house && !postmaster.same_user(address) => {
             return Place::Alias(domain, vec![postmaster.clone()]);
         }
         _ => {}
@@ -69,9 +70,14 @@ pub fn place<'c>(config: &'c Config, address: &Address) -> Place<'c> {
     match &domain.forward {
         Some(_) if user.as_str().contains(['%', '!', '@', ':']) => Place::Routed,
         Some(_) => Place::Forward(domain),
-        None if user.is_postmaster() => Place::Mailbox(domain, user.clone()),
+        None if for_the_house => Place::Mailbox(domain, LocalPart::postmaster()),
         None => Place::NoUser,
     }
+}
+
+/// Whom our own reports come from; people answer to that.
+fn is_mailer_daemon(user: &LocalPart) -> bool {
+    user.as_str().eq_ignore_ascii_case("mailer-daemon")
 }
 
 /// The hosted domain that an address belongs to: by name, by a literal of one of our addresses, and for

@@ -112,11 +112,18 @@ impl Office {
     fn store_then(&mut self, now: Now, message: Composed, then: Then) -> Result<Receipt, Reply> {
         let Composed { id, shares, origin, head, body } = message;
         let (head, body) = (Rc::new(head), Rc::new(body));
+        let is_report = matches!(then, Then::Settle(_));
         let mut commits = Vec::new();
         for share in shares {
             let meta = Meta { received: now.wall, origin: origin.clone(), envelope: share.envelope };
             let post = self.posts.get_mut(&share.owner).ok_or_else(no_post);
-            let put = post.and_then(|post| post.log.put(id, &meta, &head, &body).map_err(|e| reply_to(&e)));
+            let put = post.and_then(|post| {
+                let put = match is_report {
+                    true => post.log.put_report(id, &meta, &head, &body),
+                    false => post.log.put(id, &meta, &head, &body),
+                };
+                put.map_err(|e| reply_to(&e))
+            });
             match put {
                 Ok(ticket) => commits.push((share.owner, ticket, meta)),
                 Err(reply) => {

@@ -224,7 +224,14 @@ impl Visit {
 
     async fn wait(&mut self, buffer: &mut [u8], name: &mut Option<NameSearch>) -> io::Result<Woken> {
         let deadline = self.session.deadline();
-        let read = async { self.stream.read(buffer).await.map(Woken::Read) };
+        // What the session has not taken bounds what is read on.
+        let full = self.unread.len() >= SESSION_BUFFER_BYTES;
+        let read = async {
+            match full {
+                true => future::pending().await,
+                false => self.stream.read(buffer).await.map(Woken::Read),
+            }
+        };
         let resolved = async {
             match name {
                 Some(search) => Ok(Woken::Resolved(search.await)),
