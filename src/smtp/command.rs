@@ -37,6 +37,8 @@ pub enum Command<'a> {
     Quit,
     Vrfy(&'a str),
     Help(&'a str),
+    /// A request of HTTP: a browser that was led here, with commands in what it posts.
+    Http,
 }
 
 /// What a client calls itself in EHLO or HELO: graphic ASCII without brackets of comments and routes, at
@@ -106,6 +108,7 @@ pub fn parse(line: &[u8]) -> Result<Command<'_>, Reply> {
         _ if ["EXPN", "TURN", "ETRN", "SEND", "SOML", "SAML"].into_iter().any(is) => {
             Err(Reply::new(502, Enhanced(5, 5, 1), "This command is not implemented"))
         }
+        _ if ["GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT"].into_iter().any(is) => Ok(Command::Http),
         "" => Err(Reply::new(500, NO_SYNTAX, "The line is empty; a command was expected")),
         _ => Err(Reply::new(500, NO_SYNTAX, "There is no such command")),
     }

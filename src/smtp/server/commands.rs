@@ -62,6 +62,12 @@ impl Session {
         }
     }
 
+    /// Ends a session in which no command can be believed any more.
+    fn send_away(&mut self, line: &[u8], reply: Reply) {
+        self.note_refusal(line, &reply);
+        self.end(reply);
+    }
+
     pub(super) fn note_refusal(&mut self, line: &[u8], reply: &Reply) {
         let shown = &line[..line.len().min(LOGGED_COMMAND_BYTES_MAX)];
         self.actions
@@ -82,9 +88,14 @@ impl Session {
             }
             Command::Bdat { bytes: None, .. } => {
                 let text = "Write BDAT bytes, or BDAT bytes LAST; good bye";
-                let reply = Reply::new(501, Enhanced(5, 5, 4), text);
-                self.note_refusal(b"BDAT", &reply);
-                self.end(reply);
+                self.send_away(b"BDAT", Reply::new(501, Enhanced(5, 5, 4), text));
+                return Ok(None);
+            }
+            Command::Http => {
+                self.send_away(
+                    b"HTTP",
+                    Reply::new(421, Enhanced(4, 7, 0), "Only SMTP is spoken here; good bye"),
+                );
                 return Ok(None);
             }
             Command::Auth(mechanism, initial) => {

@@ -51,7 +51,11 @@ pub(super) fn settings() -> Settings {
 }
 
 pub(super) fn session() -> Session {
-    Session::new(settings(), Peer { ip: "192.0.2.1".parse().unwrap() }, Instant::ORIGIN)
+    session_with(settings())
+}
+
+pub(super) fn session_with(settings: Settings) -> Session {
+    Session::new(settings, Peer { ip: "192.0.2.1".parse().unwrap() }, Instant::ORIGIN)
 }
 
 /// Plays `script` in all ways. Unless it begins with `H: naming`, the peer has no name.

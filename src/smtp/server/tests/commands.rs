@@ -224,7 +224,7 @@ fn too_many_recipients_are_452() {
 
 #[test]
 fn too_many_errors_end_the_session() {
-    let chatter = "C: GET / HTTP/1.1\nS: 500 5.5.2 There is no such command\n".repeat(19);
+    let chatter = "C: FOO bar\nS: 500 5.5.2 There is no such command\n".repeat(19);
     after_hello(&format!("{chatter}C: x\nC: NOOP\nS: 421 4.7.0 Too many errors; good bye\nA: close"));
     let guesses = "C: RCPT TO:<nobody@bcd.com>\nS: 550 5.1.1 No such user\n".repeat(99);
     after_hello(&format!(
@@ -323,4 +323,20 @@ fn smtputf8_is_taken_where_it_is_offered() {
         C: MAIL FROM:<a@a.example> REQUIRETLS
         S: 555 5.5.4 REQUIRETLS is offered under TLS only",
     );
+}
+
+#[test]
+fn a_browser_that_was_led_here_is_sent_away_at_once() {
+    for verb in ["GET", "post", "PUT", "CONNECT"] {
+        play(&format!(
+            "
+            S: 220 bcd.com ESMTP Stagepost
+            C: {verb} / HTTP/1.1
+            C: Host: bcd.com
+            C:
+            C: EHLO a.example
+            S: 421 4.7.0 Only SMTP is spoken here; good bye
+            A: close"
+        ));
+    }
 }
