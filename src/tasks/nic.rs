@@ -38,20 +38,20 @@ struct Shared {
     added: BTreeSet<(u32, IpAddr)>,
     /// Whether the NIC had a carrier at the last look; its return is announced.
     carrier: bool,
-    /// What could not be done at the last look, so that each is logged once.
-    complaints: BTreeSet<String>,
+    findings: Findings,
 }
 
-/// What the last look at the NIC found, for the reasons of pending addresses.
+/// What the last look at the NIC found.
 #[derive(Default)]
 struct Findings {
     /// What keeps every address of the NIC from working.
     nic: Option<String>,
-    failed: HashMap<IpAddr, String>,
-    complaints: BTreeSet<String>,
+    on_nic: BTreeSet<IpAddr>,
+    /// Addresses that work without the NIC.
     elsewhere: BTreeSet<IpAddr>,
-    /// To be told to the neighbours again a little later.
-    announced: Option<(Link, Vec<IpAddr>)>,
+    failed: HashMap<IpAddr, String>,
+    /// What could not be done, so that each is logged once.
+    complaints: BTreeSet<String>,
 }
 
 impl NicKeeper {
@@ -59,11 +59,17 @@ impl NicKeeper {
         Self::default()
     }
 
-    /// Takes over the addresses of `config`. Their states are known when this returns, as far as they are
-    /// there already; the task does the rest.
+    /// Takes over the addresses of `config`. Those that are there already keep working meanwhile; the task
+    /// does the rest.
     pub fn apply(&self, config: &Config) {
-        self.shared.borrow_mut().wanted = Wanted::of(config);
-        self.refresh(&Findings::default());
+        let wanted = Wanted::of(config);
+        let mut shared = self.shared.borrow_mut();
+        if shared.wanted.interface != wanted.interface {
+            shared.findings = Findings::default();
+        }
+        shared.wanted = wanted;
+        drop(shared);
+        self.refresh();
         self.applied.notify(usize::MAX);
     }
 
@@ -86,7 +92,7 @@ impl NicKeeper {
             let error = self.watch().await;
             log::warn!("netlink: {error}; addresses are looked at every {NIC_RECHECK_S} s");
             let applied = self.applied.listen();
-            self.refresh(&Findings::default());
+            self.look_without_netlink(&error);
             let recheck = async {
                 Timer::after(Duration::from_secs(NIC_RECHECK_S)).await;
             };
@@ -141,35 +147,62 @@ impl NicKeeper {
         let wanted = self.shared.borrow().wanted.clone();
         let mut findings = Findings::default();
         if let Some(interface) = &wanted.interface {
-            findings.nic = self.manage(handle, interface, &wanted, &mut findings).await.err();
+            match self.manage(handle, interface, &wanted, &mut findings).await {
+                Ok((link, fresh)) if !fresh.is_empty() => {
+                    announce(&link, &fresh);
+                    let at = os::clock::mono() + Duration::from_secs(NIC_ANNOUNCE_AGAIN_S);
+                    *again = Some((at, link, fresh));
+                }
+                Ok(_) => {}
+                Err(reason) => findings.nic = Some(reason),
+            }
         }
-        self.complain(std::mem::take(&mut findings.complaints));
-        if let Some((link, ips)) = findings.announced.take() {
-            let at = os::clock::mono() + Duration::from_secs(NIC_ANNOUNCE_AGAIN_S);
-            *again = Some((at, link, ips));
+        if self.shared.borrow().wanted == wanted {
+            self.found(findings);
         }
-        self.refresh(&findings);
     }
 
-    /// One look at the NIC, and the steps from what is there to what is wanted. The error is the reason why
-    /// no address of the NIC works.
+    /// Only the addresses that work without our help can be told then.
+    fn look_without_netlink(&self, error: &io::Error) {
+        let wanted = self.shared.borrow().wanted.addresses.clone();
+        let elsewhere = wanted.into_iter().filter(|ip| os::sockets::is_here(*ip).is_ok()).collect();
+        let nic = Some(format!("the NIC cannot be managed: {error}"));
+        self.found(Findings { nic, elsewhere, ..Findings::default() });
+    }
+
+    fn found(&self, findings: Findings) {
+        let before = std::mem::replace(&mut self.shared.borrow_mut().findings, findings);
+        for complaint in self.shared.borrow().findings.complaints.difference(&before.complaints) {
+            log::warn!("{complaint}");
+        }
+        self.refresh();
+    }
+
+    /// One look at the NIC, and the steps from what is there to what is wanted. Gives the addresses to be
+    /// announced; the error is the reason why no address of the NIC works.
     async fn manage(
         &self,
         handle: &Handle,
         interface: &str,
         wanted: &Wanted,
         findings: &mut Findings,
-    ) -> Result<(), String> {
+    ) -> Result<(Link, Vec<IpAddr>), String> {
         let link = netlink::bring_up(handle, interface).await?;
         if let Err(e) = os::nic::keep_secondaries(interface) {
             log::debug!("{interface}: promote_secondaries: {e}");
         }
         let actual = self.look(handle, &link, wanted).await?;
         findings.elsewhere.clone_from(&actual.elsewhere);
+        findings.on_nic = actual.on_nic.iter().map(|present| present.ip).collect();
         let mut fresh = Vec::new();
         for step in alias_plan::plan(wanted, &actual) {
             match netlink::take(handle, &link, step, wanted).await {
-                Ok(()) => self.note(&link, step, &mut fresh),
+                Ok(()) => {
+                    self.note(&link, step, findings);
+                    if let Step::Add(alias) = step {
+                        fresh.push(alias.ip);
+                    }
+                }
                 Err(e) => {
                     findings.complaints.insert(format!("{interface}: not done: {}: {e}", told(step)));
                     if let Step::Add(alias) = step {
@@ -183,14 +216,9 @@ impl NicKeeper {
             return Err(format!("{interface} has no link"));
         }
         if returned {
-            fresh.clear();
-            fresh.extend(wanted.aliases.iter().map(|a| a.ip).filter(|ip| !actual.elsewhere.contains(ip)));
+            fresh = wanted.aliases.iter().map(|a| a.ip).filter(|ip| findings.on_nic.contains(ip)).collect();
         }
-        if !fresh.is_empty() {
-            announce(&link, &fresh);
-            findings.announced = Some((link, fresh));
-        }
-        Ok(())
+        Ok((link, fresh))
     }
 
     /// What is on the NIC. Addresses that this process left on an interface it kept before are taken away.
@@ -216,32 +244,26 @@ impl NicKeeper {
         Ok(actual)
     }
 
-    fn note(&self, link: &Link, step: Step, fresh: &mut Vec<IpAddr>) {
+    fn note(&self, link: &Link, step: Step, findings: &mut Findings) {
         log::info!("{}: {}", link.name, told(step));
         let added = &mut self.shared.borrow_mut().added;
         match step {
             Step::Add(alias) => {
                 added.insert((link.index, alias.ip));
-                fresh.push(alias.ip);
+                findings.on_nic.insert(alias.ip);
             }
             Step::Remove(present) => {
                 added.remove(&(link.index, present.ip));
+                findings.on_nic.remove(&present.ip);
             }
             Step::AddGateway(_) | Step::RemoveGateway(_) => {}
         }
     }
 
-    fn complain(&self, complaints: BTreeSet<String>) {
-        let before = std::mem::replace(&mut self.shared.borrow_mut().complaints, complaints.clone());
-        for complaint in complaints.difference(&before) {
-            log::warn!("{complaint}");
-        }
-    }
-
     /// Looks whether each address works, and wakes the others when something is not as it was.
-    fn refresh(&self, findings: &Findings) {
+    fn refresh(&self) {
         let mut shared = self.shared.borrow_mut();
-        let state = |&ip: &IpAddr| (ip, state_now(ip, shared.wanted.interface.as_deref(), findings));
+        let state = |&ip: &IpAddr| (ip, state_now(ip, shared.wanted.interface.as_deref(), &shared.findings));
         let states: HashMap<_, _> = shared.wanted.addresses.iter().map(state).collect();
         if states == shared.states {
             return;
@@ -259,20 +281,27 @@ impl NicKeeper {
     }
 }
 
+/// An address of the NIC works once the keeper has seen it there; any other when it can be bound.
 fn state_now(ip: IpAddr, interface: Option<&str>, findings: &Findings) -> AddressState {
-    let by_nic = interface.is_some() && !findings.elsewhere.contains(&ip);
-    let here = os::sockets::is_here(ip);
-    match (&findings.nic, here) {
-        (Some(reason), _) if by_nic => AddressState::Pending(reason.clone()),
-        (_, Ok(())) => AddressState::Up,
-        (_, Err(e)) => AddressState::Pending(match (findings.failed.get(&ip), interface) {
-            (Some(refused), _) => refused.clone(),
-            (None, Some(nic)) => format!("{ip} is not on {nic} yet"),
-            (None, None) if e.kind() == io::ErrorKind::AddrNotAvailable => {
-                format!("{ip} is not on this machine")
+    let Some(nic) = interface.filter(|_| !findings.elsewhere.contains(&ip)) else {
+        return match os::sockets::is_here(ip) {
+            Ok(()) => AddressState::Up,
+            Err(e) if e.kind() == io::ErrorKind::AddrNotAvailable => {
+                AddressState::Pending(format!("{ip} is not on this machine"))
             }
-            (None, None) => format!("{ip}: {e}"),
-        }),
+            Err(e) => AddressState::Pending(format!("{ip}: {e}")),
+        };
+    };
+    if let Some(reason) = &findings.nic {
+        return AddressState::Pending(reason.clone());
+    }
+    match findings.failed.get(&ip) {
+        Some(refused) => AddressState::Pending(refused.clone()),
+        None if !findings.on_nic.contains(&ip) => AddressState::Pending(format!("{ip} is not on {nic} yet")),
+        None => match os::sockets::is_here(ip) {
+            Ok(()) => AddressState::Up,
+            Err(e) => AddressState::Pending(format!("{ip} on {nic}: {e}")),
+        },
     }
 }
 
