@@ -97,7 +97,7 @@ fn interactive(data: &Path) -> io::Result<u8> {
         }
         if typed {
             match io::stdin().read(&mut keys)? {
-                0 => caller.send(&ToDaemon::EndOfInput)?,
+                0 => break exit::OK,
                 n => caller.send(&ToDaemon::Keys(keys[..n].to_vec()))?,
             }
         }

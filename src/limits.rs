@@ -198,6 +198,7 @@ const _: () =
     assert!(CONTROL_FRAME_BYTES_MAX > RECIPIENTS_MAX * (LOCAL_PART_BYTES_MAX + DOMAIN_BYTES_MAX + 4));
 const _: () = assert!(CONTROL_FRAME_BYTES_MAX > CONTROL_WORDS_MAX * (CONTROL_TEXT_BYTES_MAX + 2));
 const _: () = assert!(CONTROL_FRAME_BYTES_MAX > CONTROL_PIECE_BYTES_MAX);
+const _: () = assert!(CONSOLE_TYPE_AHEAD_BYTES_MAX >= CONTROL_PIECE_BYTES_MAX);
 const _: () = assert!(HEADER_SECTION_BYTES_MAX < MESSAGE_BYTES_MAX);
 
 /// What a DNS server may send in one datagram: fits every path without fragments (RFC 6891 §6.2.5).
@@ -282,6 +283,14 @@ pub const DELAY_NOTICE_AFTER_S: u64 = 4 * 60 * 60;
 pub const DESCRIPTORS_WANTED: u64 = 4096;
 /// How long sessions and connections have to come to an end when the daemon stops.
 pub const STOP_WAIT_S: u64 = 10;
+/// Keys of an interactive console that are kept while a command runs; what is typed beyond is dropped.
+pub const CONSOLE_TYPE_AHEAD_BYTES_MAX: usize = 128 * 1024;
+/// Words that TAB offers for one argument.
+pub const CONSOLE_NAMES_OFFERED_MAX: usize = 100;
+/// Users of the control socket at once; each beyond is told to come again.
+pub const CONTROL_LINKS_MAX: usize = 100;
+/// How long a user of the control socket may take to say what is wanted.
+pub const CONTROL_HELLO_WAIT_S: u64 = 10;
 /// What is read from the control socket at once.
 pub const CONTROL_READ_BYTES: usize = 16 * 1024;
 /// Messages of one domain that `show queue` lists.
@@ -304,6 +313,7 @@ const _: () =
     assert!(CONTROL_FRAME_BYTES_MAX > RECIPIENTS_MAX * (LOCAL_PART_BYTES_MAX + DOMAIN_BYTES_MAX + 4));
 const _: () = assert!(CONTROL_FRAME_BYTES_MAX > CONTROL_WORDS_MAX * (CONTROL_TEXT_BYTES_MAX + 2));
 const _: () = assert!(CONTROL_FRAME_BYTES_MAX > CONTROL_PIECE_BYTES_MAX);
+const _: () = assert!(CONSOLE_TYPE_AHEAD_BYTES_MAX >= CONTROL_PIECE_BYTES_MAX);
 const _: () = assert!(HEADER_SECTION_BYTES_MAX < MESSAGE_BYTES_MAX);
 const _: () = assert!(DNS_DATAGRAM_BYTES_MAX >= DNS_UDP_PAYLOAD_BYTES as usize);
 const _: () =

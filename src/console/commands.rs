@@ -40,6 +40,8 @@ pub enum Command {
         to: Vec<Address>,
         subject: Option<String>,
     },
+    /// The end of an interactive console.
+    Exit,
 }
 
 /// A command as it was asked for.
@@ -129,6 +131,12 @@ pub static COMMANDS: &[Row] = &[
         help: "send a message; its text runs until a line with a dot",
         example: "send b1@bcd.com x1@xyz.com,b2 Test Message 2",
         make: send,
+    },
+    Row {
+        form: "exit",
+        help: "end this console; ^D does it too",
+        example: "exit",
+        make: |_| Ok(Command::Exit),
     },
 ];
 

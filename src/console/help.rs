@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn tab_offers_what_the_parser_takes() {
         for (line, words) in [
-            ("", &["help", "show", "queue", "send"][..]),
+            ("", &["help", "show", "queue", "send", "exit"][..]),
             ("s", &["show", "send"]),
             ("sh m", &["message", "memory"]),
             ("queue hold ", &["all", "abc.com", "bcd.com"]),

@@ -2,34 +2,37 @@
 //! that hangs or breaks off disturbs nobody.
 
 use std::io;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::rc::Rc;
+use std::time::Duration;
 
 use async_io::Async;
 
 use crate::cli::exit;
 use crate::console::commands::{self, Asked, Command};
-use crate::console::help;
 use crate::console::report::{Report, error_json};
 use crate::console::wire::{ToDaemon, ToUser};
+use crate::console::{WIDTH_USUAL, help};
+use crate::limits::{CONTROL_HELLO_WAIT_S, CONTROL_LINKS_MAX};
 use crate::os::clock;
 use crate::relay::{QueueAction, Target};
 use crate::tasks::link::Link;
 use crate::tasks::station::Station;
-use crate::tasks::{answers, submission, timer};
-
-/// Columns of an answer when the user has no terminal.
-const USUAL_WIDTH: usize = 80;
+use crate::tasks::talk::Talk;
+use crate::tasks::timer::{self, by};
+use crate::tasks::{answers, shell, submission};
 
 /// Serves the socket as long as the daemon runs.
 pub async fn run(station: Rc<Station>, listener: Async<UnixListener>) {
+    let users = Rc::new(());
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let station = station.clone();
+                let (station, user) = (station.clone(), users.clone());
                 station.clone().spawn(async move {
+                    let crowded = Rc::strong_count(&user) > CONTROL_LINKS_MAX + 1;
                     // A user who breaks off needs no answer, and nobody else is concerned.
-                    let _ = serve(&station, stream).await;
+                    let _ = serve(&station, stream, crowded).await;
                 });
             }
             Err(error) => {
@@ -40,41 +43,63 @@ pub async fn run(station: Rc<Station>, listener: Async<UnixListener>) {
     }
 }
 
-async fn serve(station: &Rc<Station>, stream: Async<std::os::unix::net::UnixStream>) -> io::Result<()> {
-    let mut link = Link::open(stream).await?;
-    let code = match link.receive().await? {
+async fn serve(station: &Rc<Station>, stream: Async<UnixStream>, crowded: bool) -> io::Result<()> {
+    let opened = async {
+        let mut link = Link::open(stream).await?;
+        let wish = link.receive().await?;
+        io::Result::Ok((link, wish))
+    };
+    let until = clock::mono() + Duration::from_secs(CONTROL_HELLO_WAIT_S);
+    let (mut link, wish) = by(until, opened).await.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))?;
+    if crowded {
+        link.complain(b"too many users of the console at once; try again later\n").await?;
+        return link.send(&ToUser::Exit(exit::TEMPORARY)).await;
+    }
+    let columns = |width: Option<u16>| width.map_or(WIDTH_USUAL, usize::from);
+    let (mut talk, code) = match wish {
         Some(ToDaemon::Command { words, width }) => {
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            let width = width.map_or(USUAL_WIDTH, usize::from);
-            command(station, &mut link, commands::parse(&words), words.contains(&"--json"), width).await?
+            let mut talk = Talk::plain(link, columns(width));
+            let json = words.contains(&"--json");
+            let code = command(station, &mut talk, commands::parse(&words), json).await?;
+            (talk, code)
         }
-        Some(ToDaemon::Submit(submitted)) => submission::from_sendmail(station, &mut link, submitted).await?,
+        Some(ToDaemon::Interactive { width }) => {
+            let mut talk = Talk::interactive(link, columns(width));
+            let code = shell::run(station, &mut talk).await?;
+            (talk, code)
+        }
+        Some(ToDaemon::Submit(submitted)) => {
+            let mut talk = Talk::plain(link, WIDTH_USUAL);
+            let code = submission::from_sendmail(station, &mut talk, submitted).await?;
+            (talk, code)
+        }
         _ => return Err(io::ErrorKind::InvalidData.into()),
     };
-    link.send(&ToUser::Exit(code)).await
+    talk.link.send(&ToUser::Exit(code)).await
 }
 
 /// Carries out one command; the exit code.
 pub async fn command(
     station: &Rc<Station>,
-    link: &mut Link,
+    talk: &mut Talk,
     asked: Result<Asked, String>,
     json: bool,
-    width: usize,
 ) -> io::Result<u8> {
     let answer = match asked {
         Ok(Asked { command: Command::Send { from, to, subject }, .. }) => {
-            return submission::from_console(station, link, from, to, subject).await;
+            return submission::from_console(station, talk, from, to, subject).await;
         }
+        Ok(Asked { command: Command::Exit, .. }) => return Ok(exit::OK),
         Ok(Asked { command, .. }) => answer(station, command),
         Err(what) => Err(what),
     };
     match answer {
-        Ok(report) if json => link.print(&report.json()).await?,
-        Ok(report) => link.print(&report.text(width)).await?,
+        Ok(report) if json => talk.print(&report.json()).await?,
+        Ok(report) => talk.print(&report.text(talk.width)).await?,
         Err(what) => {
             let text = if json { error_json(&what) } else { format!("{what}\n") };
-            link.complain(&text).await?;
+            talk.complain(&text).await?;
             return Ok(exit::FAILURE);
         }
     }
@@ -102,7 +127,7 @@ fn answer(station: &Rc<Station>, command: Command) -> Result<Report, String> {
             Report::Config(text.lines().map(str::to_owned).collect())
         }
         Command::Queue(action, target) => operate(station, action, target)?,
-        Command::Send { .. } => unreachable!("handled by `command`"),
+        Command::Send { .. } | Command::Exit => unreachable!("handled by `command`"),
     })
 }
 

@@ -55,15 +55,15 @@ impl Link {
     }
 
     /// Output, in as many frames as it takes.
-    pub async fn print(&mut self, text: &str) -> io::Result<()> {
-        for piece in text.as_bytes().chunks(CONTROL_PIECE_BYTES_MAX) {
+    pub async fn print(&mut self, text: &[u8]) -> io::Result<()> {
+        for piece in text.chunks(CONTROL_PIECE_BYTES_MAX) {
             self.send(&ToUser::Out(piece.to_vec())).await?;
         }
         Ok(())
     }
 
-    pub async fn complain(&mut self, text: &str) -> io::Result<()> {
-        for piece in text.as_bytes().chunks(CONTROL_PIECE_BYTES_MAX) {
+    pub async fn complain(&mut self, text: &[u8]) -> io::Result<()> {
+        for piece in text.chunks(CONTROL_PIECE_BYTES_MAX) {
             self.send(&ToUser::Err(piece.to_vec())).await?;
         }
         Ok(())

@@ -6,7 +6,7 @@
 //!                         |
 //!                      sender -> connection -> line, targets -> resolve
 //!                         `----> mailbox -> (flusher thread)
-//! control -> [office]        nic -> listen, [office]
+//! control -> shell, submission -> [office]        nic -> listen, [office]
 //! ```
 
 pub mod addresses;
@@ -23,8 +23,10 @@ pub mod nic;
 pub mod resolve;
 pub mod sender;
 pub mod session;
+pub mod shell;
 pub mod station;
 pub mod submission;
+pub mod talk;
 pub mod targets;
 pub mod timer;
 pub mod watch;

@@ -8,7 +8,7 @@ use smol::channel::Receiver;
 
 use crate::cli::exit;
 use crate::config::{Config, DomainConfig};
-use crate::console::wire::{Submission, ToDaemon, ToUser};
+use crate::console::wire::{Submission, ToDaemon};
 use crate::limits::HEADER_SECTION_BYTES_MAX;
 use crate::mail::addresses;
 use crate::mail::headers::{Gatherer, Section};
@@ -18,8 +18,8 @@ use crate::os::clock;
 use crate::relay::intake::{Bearer, Intake, Source};
 use crate::relay::{Outcome, Verdict, policy};
 use crate::smtp::{Enhanced, Reply};
-use crate::tasks::link::Link;
 use crate::tasks::station::Station;
+use crate::tasks::talk::{Heard, Talk};
 use crate::tasks::watch::{Sight, fate};
 
 /// Why a submission is refused: the exit code of sysexits.h, and a line for stderr.
@@ -44,19 +44,19 @@ struct Accepted {
 }
 
 /// Takes a message from `sendmail`; the exit code.
-pub async fn from_sendmail(station: &Rc<Station>, link: &mut Link, asked: Submission) -> io::Result<u8> {
+pub async fn from_sendmail(station: &Rc<Station>, talk: &mut Talk, asked: Submission) -> io::Result<u8> {
     let verbose = asked.verbose;
-    match take(station, link, asked).await? {
+    match take(station, talk, asked).await? {
         Ok(accepted) => {
             if let Some(sights) = accepted.sights {
-                show(link, sights).await?;
+                show(talk, sights).await?;
             } else if verbose {
-                link.print(&format!("{} queued\n", accepted.id)).await?;
+                talk.print(&format!("{} queued\n", accepted.id)).await?;
             }
             Ok(exit::OK)
         }
         Err(Refusal(code, why)) => {
-            link.complain(&format!("{why}\n")).await?;
+            talk.complain(&format!("{why}\n")).await?;
             Ok(code)
         }
     }
@@ -64,14 +64,14 @@ pub async fn from_sendmail(station: &Rc<Station>, link: &mut Link, asked: Submis
 
 async fn take(
     station: &Rc<Station>,
-    link: &mut Link,
+    talk: &mut Talk,
     asked: Submission,
 ) -> io::Result<Result<Accepted, Refusal>> {
     let mut gatherer = Gatherer::default();
     let mut complete = false;
     let mut whole = false;
     while !complete && !whole {
-        match link.receive().await? {
+        match talk.link.receive().await? {
             Some(ToDaemon::Data(piece)) => match gatherer.push(&piece) {
                 Ok(is_complete) => complete = is_complete,
                 Err(_) => {
@@ -92,7 +92,7 @@ async fn take(
     };
     intake.take(&mut station.office.borrow_mut(), clock::now(), &start);
     while !whole {
-        match link.receive().await? {
+        match talk.link.receive().await? {
             Some(ToDaemon::Data(piece)) => {
                 intake.take(&mut station.office.borrow_mut(), clock::now(), &piece);
                 station.catch_up(&mut intake).await;
@@ -204,36 +204,43 @@ async fn finish(station: &Rc<Station>, intake: Intake, watched: bool) -> Result<
 }
 
 /// Prints the exchange as it happens, then what became of each recipient. False: one of them failed.
-async fn show(link: &mut Link, sights: Receiver<Sight>) -> io::Result<bool> {
+async fn show(talk: &mut Talk, sights: Receiver<Sight>) -> io::Result<bool> {
     let mut all_well = true;
-    while let Ok(sight) = sights.recv().await {
+    loop {
+        let sight = match talk.unless_broken(sights.recv()).await? {
+            Some(Ok(sight)) => sight,
+            Some(Err(_)) => return Ok(all_well),
+            None => {
+                talk.print("the message stays in the queue; `show queue` tells of it\n").await?;
+                return Ok(all_well);
+            }
+        };
         match sight {
-            Sight::Line(line) => link.print(&format!("{line}\n")).await?,
+            Sight::Line(line) => talk.print(&format!("{line}\n")).await?,
             Sight::End(Outcome { recipients, .. }) => {
                 for (address, verdict) in recipients {
                     all_well &= !matches!(verdict, Verdict::Failed(_));
                     // What a host said was shown when it said it.
                     if verdict.answer().host.is_none() {
-                        link.print(&format!("{}\n", fate(&verdict).line(&address))).await?;
+                        talk.print(&format!("{}\n", fate(&verdict).line(&address))).await?;
                     }
                 }
             }
         }
     }
-    Ok(all_well)
 }
 
 /// The console's `send`: asks for the text, hands it in, shows it leave; the exit code.
 pub async fn from_console(
     station: &Rc<Station>,
-    link: &mut Link,
+    talk: &mut Talk,
     from: Address,
     to: Vec<Address>,
     subject: Option<String>,
 ) -> io::Result<u8> {
     let config = station.config();
     let Some(domain) = config.domain(&from.domain) else {
-        link.complain(&format!(
+        talk.complain(&format!(
             "{} is not hosted here; `send` speaks for hosted domains only\n",
             from.domain
         ))
@@ -241,7 +248,7 @@ pub async fn from_console(
         return Ok(exit::FAILURE);
     };
     let text = Note::new(&from, &to, subject.as_deref());
-    let Some(message) = ask_text(link, text).await? else { return Ok(exit::FAILURE) };
+    let Some(message) = ask_text(talk, text).await? else { return Ok(exit::FAILURE) };
     let recipients: Vec<Recipient> = to.into_iter().map(Recipient::plain).collect();
     let mut envelope = Envelope::plain(ReversePath::Address(from), []);
     envelope.recipients = recipients;
@@ -269,29 +276,30 @@ pub async fn from_console(
     };
     match handed_in {
         Ok(Accepted { sights: Some(sights), .. }) => {
-            let well = show(link, sights).await?;
+            let well = show(talk, sights).await?;
             Ok(if well { exit::OK } else { exit::FAILURE })
         }
         Ok(_) => Ok(exit::OK),
         Err(Refusal(_, why)) => {
-            link.complain(&format!("{why}\n")).await?;
+            talk.complain(&format!("{why}\n")).await?;
             Ok(exit::FAILURE)
         }
     }
 }
 
 /// The lines of a message up to one with a dot alone; `None` when the user broke off.
-async fn ask_text(link: &mut Link, mut text: Note) -> io::Result<Option<Vec<u8>>> {
-    link.send(&ToUser::Prompt { text: "Text, then a line with a dot:\n".to_owned(), echo: true }).await?;
+async fn ask_text(talk: &mut Talk, mut text: Note) -> io::Result<Option<Vec<u8>>> {
+    let mut prompt = "Text, then a line with a dot:\n";
     loop {
-        match link.receive().await? {
-            Some(ToDaemon::Line(line)) if line == "." => return Ok(Some(text.into_bytes())),
-            Some(ToDaemon::Line(line)) => {
-                text.line(&line);
-                link.send(&ToUser::Prompt { text: String::new(), echo: true }).await?;
+        match talk.ask(prompt, true).await? {
+            Heard::Line(line) if line == "." => return Ok(Some(text.into_bytes())),
+            Heard::Line(line) => text.line(&line),
+            Heard::End => return Ok(Some(text.into_bytes())),
+            Heard::Broken => {
+                talk.print("nothing was sent\n").await?;
+                return Ok(None);
             }
-            Some(ToDaemon::EndOfInput) => return Ok(Some(text.into_bytes())),
-            _ => return Ok(None),
         }
+        prompt = "";
     }
 }

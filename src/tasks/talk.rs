@@ -1,0 +1,174 @@
+//! What a command has of its user: somewhere to print, and somebody to ask. A user with one command answers
+//! prompts line by line; one at an interactive console has the daemon edit his lines, key by key.
+//! Danger: keys typed while a command runs are kept within a bound, and one that hangs must stay breakable.
+
+use std::io;
+
+use futures_lite::future;
+
+use crate::console::help;
+use crate::console::line_editor::{Event, LineEditor, Mode};
+use crate::console::report::Report;
+use crate::console::wire::{ToDaemon, ToUser};
+use crate::limits::CONSOLE_TYPE_AHEAD_BYTES_MAX;
+use crate::tasks::link::Link;
+
+/// ^C as a terminal in raw mode sends it.
+const INTERRUPT: u8 = 0x03;
+
+/// One user of the control socket.
+pub struct Talk {
+    pub link: Link,
+    /// Columns of his terminal.
+    pub width: usize,
+    /// Where the console is interactive.
+    screen: Option<Screen>,
+}
+
+struct Screen {
+    editor: LineEditor,
+    /// Keys that nobody has asked for yet.
+    typed: Vec<u8>,
+}
+
+/// What the user says when he is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    Line(String),
+    /// ^D, or the end of what was piped in.
+    End,
+    /// ^C
+    Broken,
+}
+
+impl Talk {
+    /// A user with one command.
+    pub fn plain(link: Link, width: usize) -> Self {
+        Talk { link, width, screen: None }
+    }
+
+    /// A user at an interactive console.
+    pub fn interactive(link: Link, width: usize) -> Self {
+        let screen = Screen { editor: LineEditor::new(width), typed: Vec::new() };
+        Talk { link, width, screen: Some(screen) }
+    }
+
+    pub fn is_interactive(&self) -> bool {
+        self.screen.is_some()
+    }
+
+    pub async fn print(&mut self, text: &str) -> io::Result<()> {
+        self.link.print(text.as_bytes()).await
+    }
+
+    /// Prints what went wrong: on a terminal where everything else stands too.
+    pub async fn complain(&mut self, text: &str) -> io::Result<()> {
+        match self.screen {
+            Some(_) => self.link.print(text.as_bytes()).await,
+            None => self.link.complain(text.as_bytes()).await,
+        }
+    }
+
+    /// Asks for one line of text; without `echo` it is a secret.
+    pub async fn ask(&mut self, prompt: &str, echo: bool) -> io::Result<Heard> {
+        let Some(screen) = &mut self.screen else {
+            self.link.send(&ToUser::Prompt { text: prompt.to_owned(), echo }).await?;
+            return match self.link.receive().await? {
+                Some(ToDaemon::Line(line)) => Ok(Heard::Line(line)),
+                Some(ToDaemon::EndOfInput) => Ok(Heard::End),
+                _ => Err(io::ErrorKind::UnexpectedEof.into()),
+            };
+        };
+        // An editor's prompt is the last line of what is asked.
+        let (before, prompt) = prompt.split_at(prompt.rfind('\n').map_or(0, |at| at + 1));
+        self.link.print(before.as_bytes()).await?;
+        screen.editor.begin(prompt, if echo { Mode::Text } else { Mode::Secret });
+        loop {
+            match self.event().await? {
+                Event::Line(line) => return Ok(Heard::Line(line)),
+                Event::EndOfInput => return Ok(Heard::End),
+                Event::Interrupt => return Ok(Heard::Broken),
+                Event::Complete | Event::Explain => {}
+            }
+        }
+    }
+
+    /// Asks for a command, with history, TAB and `?`; `names` gives the words that an argument may be now.
+    pub async fn ask_command(
+        &mut self,
+        prompt: &str,
+        names: impl Fn(&str) -> Vec<String>,
+    ) -> io::Result<Heard> {
+        if let Some(screen) = &mut self.screen {
+            screen.editor.begin(prompt, Mode::Command);
+        }
+        loop {
+            let event = self.event().await?;
+            let Some(Screen { editor, .. }) = &mut self.screen else { return Ok(Heard::End) };
+            match event {
+                Event::Line(line) => return Ok(Heard::Line(line)),
+                Event::EndOfInput => return Ok(Heard::End),
+                Event::Interrupt => return Ok(Heard::Broken),
+                Event::Complete => editor.complete(&help::complete(&editor.before_cursor(), &names)),
+                Event::Explain => {
+                    let lines = help::explain(&editor.before_cursor());
+                    editor.redraw();
+                    let redrawn = editor.take_output();
+                    let text = Report::Help(lines).text(self.width);
+                    self.link.print(text.as_bytes()).await?;
+                    self.link.print(&redrawn).await?;
+                }
+            }
+        }
+    }
+
+    /// The next event of the line that is being edited.
+    async fn event(&mut self) -> io::Result<Event> {
+        loop {
+            let Some(Screen { editor, typed }) = &mut self.screen else {
+                return Err(io::ErrorKind::InvalidInput.into());
+            };
+            let (used, event) = editor.input(typed);
+            typed.drain(..used);
+            let out = editor.take_output();
+            self.link.print(&out).await?;
+            match event {
+                Some(event) => return Ok(event),
+                None => self.more_keys().await?,
+            }
+        }
+    }
+
+    async fn more_keys(&mut self) -> io::Result<()> {
+        match (self.link.receive().await?, &mut self.screen) {
+            (Some(ToDaemon::Keys(keys)), Some(screen)) => {
+                let room = CONSOLE_TYPE_AHEAD_BYTES_MAX.saturating_sub(screen.typed.len());
+                screen.typed.extend_from_slice(&keys[..keys.len().min(room)]);
+                Ok(())
+            }
+            _ => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
+    /// The result of `work`, or `None` when the user breaks it off with ^C; an error when he has gone.
+    pub async fn unless_broken<T>(&mut self, work: impl Future<Output = T>) -> io::Result<Option<T>> {
+        let done = async { Ok(Some(work.await)) };
+        let broken = async {
+            loop {
+                self.more_keys().await?;
+                if self.take_interrupt() {
+                    return Ok(None);
+                }
+            }
+        };
+        future::or(done, broken).await
+    }
+
+    /// Forgets what was typed up to a ^C. False: there is none.
+    fn take_interrupt(&mut self) -> bool {
+        let Some(Screen { typed, .. }) = &mut self.screen else { return false };
+        let at = typed.iter().rposition(|key| *key == INTERRUPT);
+        typed.drain(..at.map_or(0, |at| at + 1));
+        at.is_some()
+    }
+}
