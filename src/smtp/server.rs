@@ -374,14 +374,6 @@ impl Session {
         }
     }
 
-    /// What a client is told for whom there is no session: 421, to be sent before the connection is closed.
-    pub fn turn_away(name: &Domain) -> Vec<u8> {
-        let mut told = Vec::new();
-        let text = format!("{name} Too many connections; come back later");
-        Reply::new(421, Enhanced(4, 3, 2), text).write_to(&mut told);
-        told
-    }
-
     /// Whether the session is over; what is left of the output may still be sent.
     pub fn is_finished(&self) -> bool {
         matches!(self.state, State::Closed)
