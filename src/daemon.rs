@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_io::Async;
-use futures_lite::StreamExt;
+use futures_lite::{FutureExt, Stream, StreamExt};
 use smol::LocalExecutor;
 
 use crate::caller::SOCKET;
@@ -17,6 +17,7 @@ use crate::config::{self, Config};
 use crate::limits::{DESCRIPTORS_WANTED, SPOOL_SHARE_PERCENT, STOP_WAIT_S};
 use crate::os::flash_files::FlashFiles;
 use crate::os::flusher::Flusher;
+use crate::os::init::{self, End, Machine};
 use crate::os::logging::Ring;
 use crate::os::maildir::Maildirs;
 use crate::os::process::Request;
@@ -24,20 +25,65 @@ use crate::os::{clock, entropy, files, process, sockets};
 use crate::relay::Office;
 use crate::spool::{Bounds, DomainLog};
 use crate::tasks::listen::Doors;
+use crate::tasks::machine::Machinist;
 use crate::tasks::nic::NicKeeper;
 use crate::tasks::resolve::Resolver;
 use crate::tasks::station::{Parts, Station};
 use crate::tasks::timer::by;
-use crate::tasks::{addresses, committer, control, mailbox, sender};
+use crate::tasks::{addresses, committer, control, mailbox, sender, serial};
 
 /// Runs the daemon over `data` until it is told to stop. An error is lines for stderr.
 pub fn run(data: &Path, log: Arc<Ring>) -> Result<(), Vec<String>> {
-    process::raise_descriptors(DESCRIPTORS_WANTED);
     files::make_private_dir(data).map_err(|e| vec![format!("{}: {e}", data.display())])?;
     let config = load_config(&data.join("config"))?;
+    start(data, config, log, None).map_err(|error| vec![error])
+}
+
+/// Runs a whole machine until it is told to end, and tells how. It never gives up: what the disk is like
+/// decides only how much of the configuration there is.
+pub fn run_machine(machine: Machine, log: Arc<Ring>) -> End {
+    for note in &machine.notes {
+        log::error!("{note}");
+    }
+    let data = Path::new(init::DATA);
+    let saved = match &machine.failsafe {
+        Some(why) => Err(vec![format!("the saved configuration is left aside: {why}")]),
+        None => load_config(&data.join("config")),
+    };
+    let config = saved.unwrap_or_else(|lines| {
+        lines.iter().for_each(|line| log::error!("{line}"));
+        Config::default()
+    });
+    let machinist = Machinist::new(machine);
+    if let Err(error) = start(data, config, log.clone(), Some(machinist.clone())) {
+        log::error!("{error}; only the console is left");
+        if let Err(error) = start(data, Config::default(), log, Some(machinist.clone())) {
+            log::error!("{error}; starting over");
+            return End::Reboot;
+        }
+    }
+    machinist.asked_for().unwrap_or(End::PowerOff)
+}
+
+fn start(
+    data: &Path,
+    config: Config,
+    log: Arc<Ring>,
+    machinist: Option<Rc<Machinist>>,
+) -> Result<(), String> {
+    process::raise_descriptors(DESCRIPTORS_WANTED);
     let executor = Rc::new(LocalExecutor::new());
-    async_io::block_on(executor.clone().run(serve(executor, data.to_owned(), config, log)))
-        .map_err(|error| vec![error])
+    let parts = Start { data: data.to_owned(), config, log, machinist };
+    async_io::block_on(executor.clone().run(serve(executor, parts)))
+}
+
+/// What a daemon starts from.
+struct Start {
+    data: PathBuf,
+    config: Config,
+    log: Arc<Ring>,
+    /// Where this process is the machine's first.
+    machinist: Option<Rc<Machinist>>,
 }
 
 /// The saved configuration. A box without one runs with nothing but its console.
@@ -55,14 +101,13 @@ fn load_config(path: &Path) -> Result<Config, Vec<String>> {
     }
 }
 
-async fn serve(
-    executor: Rc<LocalExecutor<'static>>,
-    data: PathBuf,
-    config: Config,
-    log: Arc<Ring>,
-) -> Result<(), String> {
+async fn serve(executor: Rc<LocalExecutor<'static>>, start: Start) -> Result<(), String> {
+    let Start { data, config, log, machinist } = start;
     let config = Rc::new(config);
-    let mut requests = process::requests().map_err(|e| format!("signals: {e}"))?;
+    let requests = process::requests().map_err(|e| format!("signals: {e}"))?;
+    if let Some(machinist) = &machinist {
+        machinist.start(&executor);
+    }
     let control_path = data.join(SOCKET);
     let control = sockets::listen_unix(&control_path)
         .and_then(Async::new)
@@ -78,16 +123,23 @@ async fn serve(
     let station = Station::new(Parts { executor, data, office, resolver, nic, flusher, log });
     station.spawn(committer::take_back(station.clone(), flushed));
     start_tasks(&station, control, maildirs);
+    if machinist.is_some() {
+        station.spawn(serial::run(control_path.clone()));
+    }
     log::info!("stagepost {} is running", env!("CARGO_PKG_VERSION"));
-    while let Some(request) = requests.next().await {
-        match request {
-            Request::Stop => break,
-            Request::Reload => log::info!("the configuration changes through the console, not by a signal"),
-        }
+    match &machinist {
+        Some(machinist) => told_to_stop(requests).or(machinist.ended()).await,
+        None => told_to_stop(requests).await,
     }
     stop(&station).await;
     files::remove(&control_path);
     Ok(())
+}
+
+async fn told_to_stop(mut requests: impl Stream<Item = Request> + Unpin) {
+    while let Some(Request::Reload) = requests.next().await {
+        log::info!("the configuration changes through the console, not by a signal");
+    }
 }
 
 fn start_tasks(station: &Rc<Station>, control: Async<std::os::unix::net::UnixListener>, maildirs: Maildirs) {

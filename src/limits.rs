@@ -121,6 +121,14 @@ pub const NIC_NAME_BYTES_MAX: usize = 15;
 pub const CONNECTIONS_PER_DOMAIN_MAX: u16 = 1000;
 /// The longest duration that a statement takes: a hundred days.
 pub const DURATION_S_MAX: u64 = 100 * 86_400;
+/// Between two feedings of the watchdog, which waits for thirty seconds at least.
+pub const WATCHDOG_FEED_S: u64 = 5;
+/// How long a start must go well before its slot is the one to start from now on.
+pub const HEALTHY_AFTER_S: u64 = 60;
+/// Starts in a row that nobody called healthy, before the saved configuration is left aside.
+pub const FAILED_STARTS_MAX: usize = 3;
+/// From the end of a session on the serial line to the next.
+pub const CONSOLE_AGAIN_S: u64 = 1;
 /// Between two looks at the NIC when nothing was heard of it.
 pub const NIC_RECHECK_S: u64 = 30;
 /// How long events of the NIC are gathered before they are acted on.

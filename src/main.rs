@@ -4,12 +4,16 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use log::LevelFilter;
 use stagepost::cli::{self, Invocation, exit};
-use stagepost::os::logging;
+use stagepost::os::{init, logging};
 use stagepost::tools::{self, Told};
 use stagepost::{caller, daemon};
 
 fn main() -> ExitCode {
+    if init::is_first() {
+        return machine();
+    }
     ExitCode::from(match cli::parse(std::env::args_os()) {
         Ok(Invocation::Run { data }) => run(&data),
         Ok(Invocation::Console { data, words }) => caller::console(&data, words),
@@ -26,13 +30,21 @@ fn main() -> ExitCode {
 }
 
 fn run(data: &Path) -> u8 {
-    match daemon::run(data, logging::start()) {
+    match daemon::run(data, logging::start(LevelFilter::Info)) {
         Ok(()) => exit::OK,
         Err(lines) => {
             lines.iter().for_each(|line| eprintln!("{line}"));
             exit::FAILURE
         }
     }
+}
+
+/// The machine's first process: nothing else runs on it, and only the kernel comes after it.
+fn machine() -> ExitCode {
+    let machine = init::begin();
+    let how = daemon::run_machine(machine, logging::start(LevelFilter::Error));
+    eprintln!("stagepost: {}", init::end(how));
+    ExitCode::FAILURE
 }
 
 fn tell(told: Told) -> u8 {

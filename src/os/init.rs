@@ -5,16 +5,17 @@
 use std::ffi::CStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::{WaitOptions, getpid, wait};
 use rustix::system::{RebootCommand, reboot};
 
+use crate::limits::FAILED_STARTS_MAX;
+
 use super::disk::{Disk, Part};
 use super::slots::{Slot, Slots};
+use super::tty;
 
 /// Where the data partition is mounted.
 pub const DATA: &str = "/data";
@@ -30,8 +31,8 @@ pub struct Machine {
     pub disk: Option<Disk>,
     /// Everything that did not go as it should, for the log and the console.
     pub notes: Vec<String>,
-    /// Starts in a row that nobody called healthy, this one not counted.
-    pub failed_starts: usize,
+    /// Why the saved configuration is to be left aside, if it is.
+    pub failsafe: Option<String>,
 }
 
 /// How the machine ends.
@@ -71,8 +72,18 @@ pub fn begin() -> Machine {
         );
     }
     let disk = disk.ok();
-    let failed_starts = kernel_word("stagepost.fails").map_or(0, |fails| fails.len());
-    Machine { disk, notes, failed_starts }
+    Machine { disk, notes, failsafe: failsafe() }
+}
+
+/// Three bad starts in a row, or an `f` typed at the console while the kernel came up.
+fn failsafe() -> Option<String> {
+    let failed = kernel_word("stagepost.fails").map_or(0, |fails| fails.len());
+    if failed >= FAILED_STARTS_MAX {
+        return Some(format!("the last {failed} starts did not go well"));
+    }
+    let mut keys = [0; 64];
+    let typed = tty::typed_before(&mut keys).unwrap_or(0);
+    keys[..typed].contains(&b'f').then(|| "it was asked for at the console".to_owned())
 }
 
 /// The value of `key=value` on the kernel's command line.
@@ -92,11 +103,7 @@ fn mounted(from: &str, at: &str, kind: &str, flags: MountFlags, data: Option<&CS
 
 /// The kernel may have opened no console, or one of an early root: open it anew.
 fn console() -> io::Result<()> {
-    let console = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(OFlags::NOCTTY.bits() as i32)
-        .open("/dev/console")?;
+    let console = tty::machine_console()?;
     rustix::stdio::dup2_stdin(&console)?;
     rustix::stdio::dup2_stdout(&console)?;
     rustix::stdio::dup2_stderr(&console)?;

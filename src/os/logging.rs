@@ -72,7 +72,7 @@ struct Logger {
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.stderr.enabled(metadata)
+        metadata.level() <= LevelFilter::Info
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -87,13 +87,13 @@ impl Log for Logger {
     }
 }
 
-/// Starts logging; once in a process, or the first logger stays.
-pub fn start() -> Arc<Ring> {
+/// Starts logging, to stderr what is at least as grave as `on_stderr`; once in a process, or the first logger
+/// stays.
+pub fn start(on_stderr: LevelFilter) -> Arc<Ring> {
     let ring = Arc::new(Ring::default());
-    let level = LevelFilter::Info;
-    let logger = Logger { stderr: SimpleLogger::new().with_level(level), ring: ring.clone() };
+    let logger = Logger { stderr: SimpleLogger::new().with_level(on_stderr), ring: ring.clone() };
     if log::set_boxed_logger(Box::new(logger)).is_ok() {
-        log::set_max_level(level);
+        log::set_max_level(LevelFilter::Info);
     }
     ring
 }

@@ -1,6 +1,7 @@
 //! Every system call of the house, one file for each kind of thing the kernel offers. The floors above get
 //! plain values, blocking-free sockets and `io::Result`; nothing here waits for the network.
 
+pub mod button;
 pub mod clock;
 pub mod disk;
 pub mod entropy;

@@ -2,10 +2,13 @@
 //! the window, and waiting for two ends at once. Sources: termios(3), poll(2).
 //! Danger: a terminal left raw is unusable for its owner, so nothing changes it but [`RawMode`].
 
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
 use rustix::termios::{
     InputModes, LocalModes, OptionalActions, OutputModes, SpecialCodeIndex, Termios, isatty, tcgetattr,
     tcgetwinsize, tcsetattr,
@@ -55,6 +58,31 @@ impl<Fd: AsFd> Drop for RawMode<Fd> {
     }
 }
 
+/// The machine's own console, opened anew so that waiting on it does not change standard output.
+///
+/// # Errors
+/// Those of opening /dev/console.
+pub fn machine_console() -> io::Result<File> {
+    let noctty = OFlags::NOCTTY.bits() as i32;
+    OpenOptions::new().read(true).write(true).custom_flags(noctty).open("/dev/console")
+}
+
+/// The keys typed on standard input before anyone asked for any, at most as many as `keys` holds. It does
+/// not wait.
+///
+/// # Errors
+/// `ENOTTY` where standard input is no terminal; those of poll(2) and read(2).
+pub fn typed_before(keys: &mut [u8]) -> io::Result<usize> {
+    let stdin = rustix::stdio::stdin();
+    // Without raw mode nothing is there before the end of a line.
+    let _raw = RawMode::enter(stdin)?;
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    match poll(&mut [PollFd::from_borrowed_fd(stdin, PollFlags::IN)], Some(&now))? {
+        0 => Ok(0),
+        _ => Ok(rustix::io::read(stdin, keys)?),
+    }
+}
+
 pub fn is_terminal(fd: impl AsFd) -> bool {
     isatty(fd)
 }
@@ -82,7 +110,6 @@ pub fn wait_readable<const N: usize>(ends: [BorrowedFd<'_>; N]) -> io::Result<[b
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::File;
     use std::io::Write;
     use std::os::unix::net::UnixStream;
 
