@@ -273,6 +273,8 @@ pub const IDLE_CONNECTION_S: u64 = 5;
 pub const CONNECT_WAIT_S: u64 = 30;
 /// Addresses of one next hop that are tried in one attempt.
 pub const TARGETS_MAX: usize = 16;
+/// How long a commit waits for others while they are coming in.
+pub const COMPANY_WAIT_MS: u64 = 3;
 /// Clients at once, on all doors.
 pub const SESSIONS_MAX: usize = 500;
 /// How long a loop rests when the system refuses it a resource.

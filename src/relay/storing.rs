@@ -218,6 +218,11 @@ impl Office {
         ready.collect()
     }
 
+    /// Commits that wait to be handed to the flusher.
+    pub fn commits_waiting(&self) -> usize {
+        self.posts.values().map(|post| post.log.waiting()).sum()
+    }
+
     /// A batch has been written and synced, or not.
     pub fn batch_finished(&mut self, now: Now, owner: &Domain, result: Result<(), BatchError>) {
         let Some(post) = self.posts.get_mut(owner) else { return };

@@ -2,10 +2,13 @@
 //! thread that may wait for flash. While a batch is being synced, the next one gathers (group commit).
 
 use std::rc::Rc;
+use std::time::Duration;
 
+use async_io::Timer;
 use futures_lite::future;
 use smol::channel::Receiver;
 
+use crate::limits::COMPANY_WAIT_MS;
 use crate::os::clock;
 use crate::os::flusher::Flushed;
 use crate::tasks::station::Station;
@@ -15,9 +18,18 @@ use crate::tasks::timer::sleep_until;
 pub async fn hand_out(station: Rc<Station>) {
     loop {
         let called = station.to_commit.listen();
+        wait_for_company(&station).await;
         station.write_batches(clock::mono());
         let due = station.office.borrow().flush_at();
         future::or(called, sleep_until(due)).await;
+    }
+}
+
+/// Lets a commit wait a moment for others, so that they share one write: only when somebody else is in the
+/// middle of a message, and never for long.
+async fn wait_for_company(station: &Station) {
+    if station.meters.arriving.get() > 0 && station.office.borrow().commits_waiting() > 0 {
+        Timer::after(Duration::from_millis(COMPANY_WAIT_MS)).await;
     }
 }
 

@@ -32,6 +32,7 @@ pub async fn serve(station: Rc<Station>, stream: Async<TcpStream>, door: Door) {
         desk,
         session,
         intake: None,
+        arrival: None,
         unread: Vec::new(),
         told_to_stop: false,
     };
@@ -49,6 +50,7 @@ struct Visit {
     session: Session,
     /// The message that is coming in.
     intake: Option<Intake>,
+    arrival: Option<Arrival>,
     /// Bytes that the session has not taken yet.
     unread: Vec<u8>,
     told_to_stop: bool,
@@ -167,6 +169,7 @@ impl Visit {
         let our_name = self.desk.greeting_name();
         let source = Source { our_name, author, bearer, drop_bcc: false, full_name: None };
         let shares = policy::shares(&config, door, &envelope);
+        self.arrival = Some(Arrival::begin(self.station.clone()));
         let envelope = Arc::unwrap_or_clone(envelope);
         let office = &mut self.station.office.borrow_mut();
         self.intake = Some(match shares {
@@ -179,6 +182,7 @@ impl Visit {
     async fn finish(&mut self) -> Reply {
         self.take_content();
         self.let_flash_catch_up().await;
+        self.arrival = None;
         let Some(intake) = self.intake.take() else {
             return Reply::new(451, Enhanced(4, 3, 0), "the message was lost on its way in");
         };
@@ -201,6 +205,7 @@ impl Visit {
     }
 
     fn abandon(&mut self) {
+        self.arrival = None;
         if let Some(intake) = self.intake.take() {
             intake.abandon(&mut self.station.office.borrow_mut());
         }
@@ -264,5 +269,23 @@ impl Visit {
         if counts.len() < FALSE_CLAIMERS_MAX || counts.contains_key(&self.desk.door().client) {
             *counts.entry(self.desk.door().client).or_default() += 1;
         }
+    }
+}
+
+/// Counts a message for as long as its content comes in.
+struct Arrival(Rc<Station>);
+
+impl Arrival {
+    fn begin(station: Rc<Station>) -> Self {
+        let arriving = &station.meters.arriving;
+        arriving.set(arriving.get() + 1);
+        Arrival(station)
+    }
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        let arriving = &self.0.meters.arriving;
+        arriving.set(arriving.get() - 1);
     }
 }

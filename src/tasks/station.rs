@@ -62,6 +62,8 @@ pub struct Meters {
     pub sessions: Cell<usize>,
     pub sessions_total: Cell<u64>,
     pub refused_sessions: Cell<u64>,
+    /// Messages of which the content is coming in.
+    pub arriving: Cell<usize>,
     /// How often a client claimed a name that is not its own (Figure 1E), by address; bounded.
     pub false_claims: RefCell<HashMap<IpAddr, u64>>,
 }
