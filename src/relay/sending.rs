@@ -193,6 +193,26 @@ impl Office {
         }
     }
 
+    /// A connection gives a job back that its host never heard of; what it has learnt of some recipients is
+    /// kept. Another connection takes the rest.
+    pub fn put_back(&mut self, now: Now, key: &LaneKey, job: Job, attempts: Vec<(usize, Attempt)>) {
+        let id = job.id;
+        match self.dispatch.add(key, job, now.mono) {
+            Ok(()) => {
+                if let Some(active) =
+                    self.posts.get_mut(&key.sender).and_then(|post| post.active.get_mut(&id))
+                {
+                    active.open_jobs += 1;
+                }
+                self.finish_job(now, &key.sender, id, attempts);
+            }
+            Err((job, why)) => {
+                let rest = job.recipients.into_iter().map(|place| (place, Attempt::Unreached(why.clone())));
+                self.finish_job(now, &key.sender, id, attempts.into_iter().chain(rest).collect());
+            }
+        }
+    }
+
     /// A connection has ended, in the middle of a job or without one (`was_free`).
     pub fn connection_closed(&mut self, now: Now, key: &LaneKey, was_free: bool) {
         self.dispatch.closed(key, was_free, now.mono);

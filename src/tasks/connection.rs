@@ -11,6 +11,7 @@ use crate::mail::{Envelope, QueueId};
 use crate::os::clock;
 use crate::relay::judge::judge;
 use crate::relay::{Attempt, Job, LaneKey};
+use crate::smtp::Enhanced;
 use crate::tasks::line::{self, Line};
 use crate::tasks::station::Station;
 use crate::tasks::watch::fate;
@@ -42,7 +43,7 @@ struct Carrier {
 impl Carrier {
     async fn carry_all(&mut self, mut line: Line) {
         let mut watched = None;
-        while line.is_open() && !self.station.stop.is_given() {
+        while line.is_ready() && !self.station.stop.is_given() {
             let job = self.station.office.borrow_mut().take_job(&self.key, self.free);
             self.free = job.is_none();
             match job {
@@ -74,27 +75,39 @@ impl Carrier {
         Some(id)
     }
 
+    /// Carries one job, in as many transactions as the host's bound on recipients asks for.
     async fn carry(&mut self, line: &mut Line, job: Job) {
-        let Job { id, recipients: places } = job;
-        let message = self.station.office.borrow().job_message(&self.key.sender, id, &places);
-        let attempts = match message {
-            Some((envelope, content)) => {
-                let attempts = line.transact(&self.key.sender, id, &envelope, &content).await;
-                self.show(id, &envelope, &attempts);
-                attempts
-            }
+        let Job { id, recipients: mut places } = job;
+        let mut attempts = Vec::new();
+        while !places.is_empty() {
+            let message = self.station.office.borrow().job_message(&self.key.sender, id, &places);
             // Deleted by the operator while it waited.
-            None => Vec::new(),
-        };
-        if attempts.iter().any(|a| matches!(a, Attempt::Accepted(_))) {
+            let Some((envelope, content)) = message else { break };
+            let reused = line.is_reused();
+            let outcome = line.transact(&self.key.sender, id, &envelope, &content).await;
+            if reused && !line.is_ready() && outcome.iter().all(is_lost) {
+                return self.put_back(Job { id, recipients: places }, attempts);
+            }
+            let (left, tried) = leave_for_the_next(&outcome, line.is_ready());
+            let told = |n: &usize| (places[*n], outcome[*n].clone());
+            self.show(id, &envelope, &outcome, &tried);
+            attempts.extend(tried.iter().map(told));
+            places = left.into_iter().map(|n| places[n]).collect();
+        }
+        if attempts.iter().any(|(_, a)| matches!(a, Attempt::Accepted(_))) {
             self.station.office.borrow_mut().connection_works(&self.key);
         }
-        self.report(id, places.into_iter().zip(attempts).collect());
+        self.report(id, attempts);
+    }
+
+    /// The host had hung up while the connection was idle: another connection takes the job.
+    fn put_back(&self, job: Job, attempts: Vec<(usize, Attempt)>) {
+        self.station.office.borrow_mut().put_back(clock::now(), &self.key, job, attempts);
     }
 
     /// Tells the message's watcher what the host said to each recipient.
-    fn show(&self, id: QueueId, envelope: &Envelope, attempts: &[Attempt]) {
-        for (recipient, attempt) in envelope.recipients.iter().zip(attempts) {
+    fn show(&self, id: QueueId, envelope: &Envelope, attempts: &[Attempt], tried: &[usize]) {
+        for (recipient, attempt) in tried.iter().map(|n| (&envelope.recipients[*n], &attempts[*n])) {
             if attempt.answer().host.is_some() {
                 let verdict = judge(attempt.clone(), Duration::ZERO, &RetryPlan::default());
                 self.station.watchers.show(id, fate(&verdict).line(&recipient.address));
@@ -122,5 +135,26 @@ impl Carrier {
 impl Drop for Carrier {
     fn drop(&mut self) {
         self.station.forget_idle(&self.key);
+    }
+}
+
+/// The connection broke, and the host had not said a word to this.
+fn is_lost(attempt: &Attempt) -> bool {
+    matches!(attempt, Attempt::Refused(answer) if answer.reply.enhanced() == Some(Enhanced(4, 4, 2)))
+}
+
+/// Recipients that the host put off for being too many (RFC 5321 §4.5.3.1.10), as long as others got through
+/// and the connection lives; and the rest, which were tried. Both by their place in the transaction.
+fn leave_for_the_next(outcome: &[Attempt], ready: bool) -> (Vec<usize>, Vec<usize>) {
+    let too_many = |n: &usize| match &outcome[*n] {
+        Attempt::Refused(answer) => {
+            answer.reply.code() == 452 && answer.reply.enhanced() == Some(Enhanced(4, 5, 3))
+        }
+        _ => false,
+    };
+    let (left, tried): (Vec<usize>, Vec<usize>) = (0..outcome.len()).partition(too_many);
+    match ready && !tried.is_empty() {
+        true => (left, tried),
+        false => (Vec::new(), (0..outcome.len()).collect()),
     }
 }

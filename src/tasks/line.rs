@@ -30,6 +30,7 @@ pub struct Line {
     host: Arc<str>,
     stream: Async<TcpStream>,
     session: Session,
+    reused: bool,
     /// The exchange so far, for a watcher of the next message; kept while somebody watches at all.
     seen: Vec<String>,
 }
@@ -60,7 +61,8 @@ impl Line {
             session.record_transcript();
         }
         let host = target.host.as_str().into();
-        let mut line = Line { station: station.clone(), host, stream, session, seen: Vec::new() };
+        let mut line =
+            Line { station: station.clone(), host, stream, session, reused: false, seen: Vec::new() };
         match line.next_event().await {
             Event::Ready => Ok(line),
             event => Err(line.not_ready(event)),
@@ -76,7 +78,17 @@ impl Line {
         unreached(Enhanced(4, 4, 2), format!("{}: {why}", self.host))
     }
 
-    pub fn is_open(&self) -> bool {
+    /// Whether the host takes another message.
+    pub fn is_ready(&self) -> bool {
+        self.session.is_ready()
+    }
+
+    /// Whether it has carried a message before.
+    pub fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    fn is_open(&self) -> bool {
         !self.session.is_finished()
     }
 
@@ -99,6 +111,7 @@ impl Line {
                 Event::Ready => {}
                 Event::SendContent => self.send(owner, id, content).await,
                 Event::Finished(outcome) => {
+                    self.reused = true;
                     return outcome.recipients.into_iter().map(|result| self.attempt(result)).collect();
                 }
                 event => {
