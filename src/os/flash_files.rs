@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::{FallocateFlags, fallocate, fdatasync};
+use rustix::fs::{Advice, FallocateFlags, fadvise, fallocate, fdatasync};
 
 use crate::limits::OPEN_SEGMENTS_MAX;
 use crate::spool::{FileName, Flash, FlashError, Listed};
@@ -121,7 +121,14 @@ impl Flash for FlashFiles {
     }
 
     fn sync(&self, name: FileName) -> Result<(), FlashError> {
-        fdatasync(&*self.file(name)?).map_err(|errno| told(errno.into()))
+        let file = self.file(name)?;
+        fdatasync(&*file).map_err(|errno| {
+            // What could not be written is still in the system's memory, and passes for written.
+            if let Err(why) = fadvise(&*file, 0, None, Advice::DontNeed) {
+                log::error!("{name} is still read from memory after a failed sync: {why}");
+            }
+            told(errno.into())
+        })
     }
 
     fn sync_dir(&self) -> Result<(), FlashError> {

@@ -67,8 +67,6 @@ impl Part {
 /// Work for the flusher. It stays readable to the log while it is under way.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// Segments found at the start: what is read from them may still be only in the system's memory.
-    pub(super) unproved: Arc<Vec<FileName>>,
     pub(super) parts: Arc<Vec<Part>>,
 }
 
@@ -83,8 +81,6 @@ pub struct BatchError {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// A segment found at the start could not be made durable; nothing was done.
-    Proving(FileName),
     /// The part was not written; what the directory holds now, if that could be learned.
     Opening(Option<Vec<Listed>>),
     /// What was written may or may not be there.
@@ -94,10 +90,6 @@ pub(super) enum Stage {
 impl Batch {
     /// Runs all steps. Blocks until the medium has answered.
     pub fn run(&self, flash: &dyn Flash) -> Result<(), BatchError> {
-        for name in self.unproved.iter() {
-            let stage = Stage::Proving(*name);
-            flash.sync(*name).map_err(|why| BatchError { part: 0, stage, why })?;
-        }
         for (part, work) in self.parts.iter().enumerate() {
             if let Some(opening) = &work.opening {
                 work.open(flash, opening).map_err(|why| {

@@ -10,7 +10,7 @@ use crate::limits::{FLASH_PAGE_BYTES, SPOOL_INLINE_BYTES_MAX, SPOOL_LAZY_MS};
 use crate::mail::QueueId;
 use crate::spool::append::Body;
 use crate::spool::batch::{Batch, Part};
-use crate::spool::flash::{FileName, Flash};
+use crate::spool::flash::Flash;
 use crate::spool::meta::Meta;
 use crate::spool::record::Kind;
 use crate::spool::segments::{Bounds, Claim, Place, Segments};
@@ -150,7 +150,6 @@ pub struct DomainLog {
     pub(super) active: Option<Active>,
     pub(super) pending: Pending,
     pub(super) flight: Option<Flight>,
-    pub(super) unproved: Vec<FileName>,
     pub(super) last_ticket: Ticket,
     pub(super) durable: Ticket,
     pub(super) sweep: Option<Sweep>,
@@ -169,7 +168,6 @@ impl DomainLog {
             active: None,
             pending: Pending::default(),
             flight: None,
-            unproved: Vec::new(),
             last_ticket: Ticket(0),
             durable: Ticket(0),
             sweep: None,
@@ -298,8 +296,7 @@ impl DomainLog {
         let mut rest = std::mem::take(&mut self.pending);
         rest.parts.iter_mut().for_each(Part::pad);
         self.active = self.active.map(Active::at_next_page);
-        let unproved = Arc::new(std::mem::take(&mut self.unproved));
-        let batch = Batch { unproved, parts: Arc::new(std::mem::take(&mut rest.parts)) };
+        let batch = Batch { parts: Arc::new(std::mem::take(&mut rest.parts)) };
         self.flight = Some(Flight { batch: batch.clone(), rest });
         Some(batch)
     }

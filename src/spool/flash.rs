@@ -92,7 +92,8 @@ pub trait Flash: Send + Sync {
     fn write(&self, name: FileName, offset: u32, bytes: &[u8]) -> Result<(), FlashError>;
 
     /// Makes everything written to the file durable. After an error nothing is known of what was written
-    /// since the last success, and another call proves nothing.
+    /// since the last success, another call proves nothing, and [`Flash::read`] gives what the medium has,
+    /// not what was written.
     fn sync(&self, name: FileName) -> Result<(), FlashError>;
 
     /// Makes created, renamed and removed names durable.

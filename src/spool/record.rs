@@ -5,7 +5,9 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::limits::RECORD_PAYLOAD_BYTES_MAX;
+use memchr::memmem;
+
+use crate::limits::{FLASH_PAGE_BYTES, RECORD_PAYLOAD_BYTES_MAX};
 use crate::mail::QueueId;
 
 /// The fixed part of every record. Records begin at multiples of [`ALIGN`].
@@ -172,6 +174,11 @@ fn number(header: &[u8; HEADER_BYTES], field: Range<usize>) -> u64 {
     header[field].iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
+fn is_zero(bytes: &[u8]) -> bool {
+    const ZEROS: [u8; FLASH_PAGE_BYTES] = [0; FLASH_PAGE_BYTES];
+    bytes.chunks(ZEROS.len()).all(|piece| *piece == ZEROS[..piece.len()])
+}
+
 /// What the walk through a segment comes upon.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found<'a> {
@@ -201,38 +208,33 @@ impl<'a> Walk<'a> {
         self.end
     }
 
-    /// The next place at or behind `from` with a whole record that carries the nonce itself.
-    fn find_record(&self, from: usize) -> Option<usize> {
-        self.find_claim(from, |at| parse(&self.bytes[at..], self.nonce).is_ok())
-    }
-
-    /// The next place at or behind `from` whose header would carry the nonce, if `accept` agrees.
-    fn find_claim(&self, from: usize, accept: impl Fn(usize) -> bool) -> Option<usize> {
-        let nonce = self.nonce.to_le_bytes();
-        let words = self.bytes.get(from + NONCE.start..)?.chunks_exact(ALIGN);
-        let mut claims = words.enumerate().filter(|(_, word)| **word == nonce).map(|(k, _)| from + k * ALIGN);
-        claims.find(|at| accept(*at))
-    }
-
     /// What lies between `at` and the next record, or the end: padding, old content, or damage.
     fn judge_gap(&self, fault: Fault) -> (Option<usize>, Option<(Range<usize>, Fault)>) {
-        let next = self.find_record(self.at);
-        let damage = match next {
-            Some(next) => self.bytes[self.at..next].iter().any(|b| *b != 0).then_some(next),
-            None => self.last_claim().map(|claim| self.claimed_end(claim)),
-        };
-        (next, damage.map(|end| (self.at..end, fault)))
+        let mut last_claim = None;
+        for claim in self.claims() {
+            if parse(&self.bytes[claim..], self.nonce).is_ok() {
+                let harmed = !is_zero(&self.bytes[self.at..claim]);
+                return (Some(claim), harmed.then_some((self.at..claim, fault)));
+            }
+            last_claim = Some(claim);
+        }
+        (None, last_claim.map(|claim| (self.at..self.claimed_end(claim), fault)))
     }
 
-    /// The last place behind `at` that claims to be a record of this segment.
-    fn last_claim(&self) -> Option<usize> {
-        let mut last = None;
-        let mut from = self.at;
-        while let Some(claim) = self.find_claim(from, |_| true) {
-            last = Some(claim);
-            from = claim + ALIGN;
-        }
-        last
+    /// Places from `at` on whose header would carry the nonce.
+    fn claims(&self) -> impl Iterator<Item = usize> {
+        let nonce = self.nonce.to_le_bytes();
+        let rest = self.bytes.get(self.at + NONCE.start..).unwrap_or(&[]);
+        let (mut from, at) = (0, self.at);
+        std::iter::from_fn(move || {
+            loop {
+                let found = from + memmem::find(rest.get(from..)?, &nonce)?;
+                from = (found + 1).next_multiple_of(ALIGN);
+                if found.is_multiple_of(ALIGN) {
+                    return Some(at + found);
+                }
+            }
+        })
     }
 
     fn claimed_end(&self, claim: usize) -> usize {

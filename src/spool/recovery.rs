@@ -1,5 +1,6 @@
 //! Opening a log: what lies in the segments is gathered, whatever its order, and what is over is dropped.
-//! The result depends only on the set of whole records, so that being cut down here changes nothing.
+//! The result depends only on the set of whole records, so that being cut down here changes nothing; and
+//! only on durable ones, so that an older copy may be given up because of a newer one.
 //! Danger: it must come to an end with a usable log whatever the files contain.
 
 use std::collections::{HashMap, HashSet};
@@ -63,10 +64,13 @@ impl DomainLog {
             match file.name {
                 FileName::Segment { sequence, nonce } => {
                     let damage = &mut recovery.damage;
+                    let durable = prove(flash, file.name);
                     read_segment(flash, file, &mut bytes, damage);
-                    log.segments.insert(sequence, Segment::new(nonce, clamp(file.bytes)));
                     let end = gathered.walk(flash, file.name, &bytes, damage);
-                    log.adopt(flash, file, end);
+                    let mut segment = Segment::new(nonce, clamp(file.bytes));
+                    segment.suspect = !durable;
+                    log.segments.insert(sequence, segment);
+                    log.adopt(flash, file, end, durable);
                 }
                 FileName::Spare { .. } => log.adopt_spare(flash, file),
             }
@@ -77,16 +81,15 @@ impl DomainLog {
 
     /// Goes on writing behind the last segment's records, if it is as it should be; one that holds nothing
     /// and is not as it should be is removed.
-    fn adopt(&mut self, flash: &dyn Flash, file: Listed, end: usize) {
+    fn adopt(&mut self, flash: &dyn Flash, file: Listed, end: usize, durable: bool) {
         let sequence = file.name.sequence();
         let whole = file.bytes == u64::from(self.segments.bounds.segment_bytes);
         if end == 0 && !whole && flash.remove(file.name).is_ok() {
             self.segments.forget(sequence);
             return;
         }
-        self.unproved.push(file.name);
         let offset = end.next_multiple_of(FLASH_PAGE_BYTES) as u32;
-        self.active = whole.then_some(Active { sequence, offset });
+        self.active = (whole && durable).then_some(Active { sequence, offset });
     }
 
     fn adopt_spare(&mut self, flash: &dyn Flash, file: Listed) {
@@ -214,6 +217,12 @@ fn recovered(id: QueueId, commit: &Commit, state: Option<Brief>) -> Recovered {
     let brief = state.unwrap_or(Brief { next: commit.received, on_hold: false });
     let bytes = u64::from(commit.head_bytes) + commit.body_bytes;
     Recovered { id, received: commit.received, next: brief.next, on_hold: brief.on_hold, bytes }
+}
+
+/// Makes durable what a killed process wrote and did not sync, so that what is read now is there after a cut.
+fn prove(flash: &dyn Flash, name: FileName) -> bool {
+    let proved = flash.sync(name);
+    proved.inspect_err(|why| log::error!("{name} could not be synced at the start: {why}")).is_ok()
 }
 
 /// Reads a whole segment; pages that cannot be read are left as zeros and told.

@@ -236,9 +236,17 @@ impl Segments {
         self.reusable(busy) + self.bounds.segments_max.saturating_sub(self.count())
     }
 
-    /// Segments that could be opened without creating one.
+    /// Segments that could be opened without creating one, one after the other: done-records keep a
+    /// segment only until those that they speak of have been opened again.
     pub fn reusable(&self, busy: &[u32]) -> usize {
-        self.spares.len() + self.empty(busy).filter(|n| self.fits(*n)).count()
+        let mut freed: Vec<u32> = Vec::new();
+        for (n, segment) in self.map.iter().filter(|(n, s)| s.live == 0 && !busy.contains(n)) {
+            let gone = |grave: &u32| freed.contains(grave) || !self.map.contains_key(grave);
+            if segment.graves.iter().all(gone) {
+                freed.push(*n);
+            }
+        }
+        self.spares.len() + freed.into_iter().filter(|n| self.fits(*n)).count()
     }
 
     fn fits(&self, sequence: u32) -> bool {
@@ -250,6 +258,14 @@ impl Segments {
         claim == Claim::Upkeep || self.available(busy) >= wanted + claim.leaves()
     }
 
+    /// Past the quota: a segment of which nothing is needed, though a sync of it has failed. A medium that
+    /// fails again and again must not fill up with new files.
+    fn last_resort(&self, busy: &[u32]) -> Option<u32> {
+        let full = self.count() >= self.bounds.segments_max;
+        let right = |n: &u32| self.map.get(n).is_some_and(|s| s.bytes == self.bounds.segment_bytes);
+        if full { self.empty(busy).find(right) } else { None }
+    }
+
     /// Opens a segment: the oldest that may be used again, else a spare, else a new one.
     pub fn open(&mut self, busy: &[u32]) -> (u32, Origin) {
         let sequence = self.next_sequence;
@@ -259,10 +275,14 @@ impl Segments {
             Origin::Reused(name, self.map.remove(&old))
         } else if let Some(spare) = self.spares.pop() {
             Origin::Reused(spare.name, None)
+        } else if let Some(doubtful) = self.last_resort(busy) {
+            let name = self.name(doubtful).expect("just found");
+            Origin::Reused(name, self.map.remove(&doubtful))
         } else {
             Origin::Created
         };
-        let nonce = self.nonces.u64();
+        // Odd, so that no run of zeros looks like it.
+        let nonce = self.nonces.u64() | 1;
         self.insert(sequence, Segment::new(nonce, self.bounds.segment_bytes));
         (sequence, origin)
     }

@@ -121,7 +121,9 @@ impl DomainLog {
         for (n, part) in batch.parts.iter().enumerate().skip(error.part).rev() {
             self.close(part, written == Some(n));
         }
-        self.learn_from(&batch, &error);
+        if let Stage::Opening(Some(listed)) = &error.stage {
+            self.segments.reconcile(listed);
+        }
         let again: Vec<Again> =
             lost.into_iter().filter_map(|record| self.revert(record, &mut frees)).collect();
         self.pending.frees = frees;
@@ -159,21 +161,6 @@ impl DomainLog {
                 self.active = before.map(Active::at_next_page);
             }
             _ => self.segments.void(sequence, part.offset, written),
-        }
-    }
-
-    /// What the failure says about files beside the batch's own.
-    fn learn_from(&mut self, batch: &Batch, error: &BatchError) {
-        match &error.stage {
-            Stage::Proving(name) => {
-                let unproved = batch.unproved.iter().skip_while(|n| *n != name).skip(1);
-                self.unproved.extend(unproved);
-                if let Some(segment) = self.segments.get_mut(name.sequence()) {
-                    segment.suspect = true;
-                }
-            }
-            Stage::Opening(Some(listed)) => self.segments.reconcile(listed),
-            Stage::Opening(None) | Stage::Writing => {}
         }
     }
 

@@ -313,13 +313,11 @@ impl Flash for SimFlash {
         m.syncs += 1;
         let skip = m.sync_does_nothing;
         if outcome.is_err() && !m.dead {
-            // The system forgets what it could not write, and goes on showing it until it is evicted.
+            // Some of it came through; what is read from now on is what the medium has.
             let Medium { prng, names, files, .. } = m;
             if let Some(file) = names.get(&name).and_then(|n| files.get_mut(n)) {
                 tear(&mut file.durable, &file.cached, prng);
-                if prng.below(2) == 0 {
-                    file.cached = file.durable.clone();
-                }
+                file.cached = file.durable.clone();
             }
         }
         outcome?;

@@ -98,7 +98,7 @@ fn the_latest_state_counts_after_a_restart() {
 #[test]
 fn a_done_message_is_gone_after_a_restart() {
     let mut rig = Rig::new(1);
-    (1..=3).for_each(|n| drop(rig.put(n, 2_000)));
+    rig.put_all(1..=3, 2_000);
     rig.flush();
     rig.log.done(id(2));
     assert_eq!(rig.log.load(&rig.flash, id(2)), Err(SpoolError::Missing));

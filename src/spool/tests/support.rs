@@ -1,12 +1,11 @@
 //! What the tests of the log share: messages whose content follows from their id, and a log on its medium.
 
+use std::time::Duration;
+
 use crate::mail::{Address, Envelope, QueueId, ReversePath};
 use crate::spool::sim::SimFlash;
-use crate::spool::{Bounds, DomainLog, Durable, Flash, Meta, Recovery, Ticket};
+use crate::spool::{Batch, Bounds, DomainLog, Durable, Flash, Meta, Recovery, Ticket};
 use crate::time::{Instant, WallTime};
-
-/// Later than any lazy record waits.
-pub const LATER: Instant = Instant::from_nanos(u64::MAX / 2);
 
 pub fn id(n: u64) -> QueueId {
     QueueId::from_u64(n).unwrap()
@@ -70,16 +69,25 @@ impl Rig {
         self.log.put(id(n), &meta(n), &head(n), &body(n, bytes)).unwrap()
     }
 
+    pub fn put_all(&mut self, numbers: impl IntoIterator<Item = u64>, bytes: usize) {
+        for n in numbers {
+            self.put(n, bytes);
+        }
+    }
+
     /// Runs batches until nothing more is to be written, lazy records included.
     pub fn flush(&mut self) -> Vec<Durable> {
         let mut ends = Vec::new();
-        self.log.take_batch(&self.flash, Instant::ORIGIN).into_iter().for_each(|batch| {
-            ends.push(self.log.batch_finished(batch.run(&self.flash)));
-        });
-        while let Some(batch) = self.log.take_batch(&self.flash, LATER) {
+        while let Some(batch) = self.take_batch() {
             ends.push(self.log.batch_finished(batch.run(&self.flash)));
         }
         ends
+    }
+
+    /// What is to be written, lazy records included.
+    pub fn take_batch(&mut self) -> Option<Batch> {
+        let urgent = self.log.take_batch(&self.flash, Instant::ORIGIN);
+        urgent.or_else(|| self.log.take_batch(&self.flash, Instant::ORIGIN + Duration::from_secs(3600)))
     }
 
     pub fn ids(&self) -> Vec<u64> {
