@@ -307,7 +307,7 @@ impl Argument for Connections {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size(pub u64);
 
-const SIZE_UNITS: &[(char, u64)] = &[('G', 1 << 30), ('M', 1 << 20), ('K', 1 << 10)];
+const SIZE_UNITS: &[(char, u64)] = &[('K', 1 << 10), ('M', 1 << 20), ('G', 1 << 30)];
 
 impl Argument for Size {
     fn read(word: &str) -> Result<Self, String> {
