@@ -1,8 +1,6 @@
 //! Composition: from a data directory to a running daemon, and back to an orderly end. Boot takes the same
 //! road as a change of configuration, from an empty NIC and no doors.
 
-use std::cell::RefCell;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,9 +11,8 @@ use futures_lite::{FutureExt, Stream, StreamExt};
 use smol::LocalExecutor;
 
 use crate::caller::SOCKET;
-use crate::config::{self, Config};
-use crate::limits::{DESCRIPTORS_WANTED, SPOOL_SHARE_PERCENT, STOP_WAIT_S};
-use crate::os::flash_files::FlashFiles;
+use crate::config::Config;
+use crate::limits::{DESCRIPTORS_WANTED, STOP_WAIT_S};
 use crate::os::flusher::Flusher;
 use crate::os::init::{self, End, Machine};
 use crate::os::logging::Ring;
@@ -23,11 +20,11 @@ use crate::os::maildir::Maildirs;
 use crate::os::process::Request;
 use crate::os::{clock, entropy, files, process, sockets};
 use crate::relay::Office;
-use crate::spool::{Bounds, DomainLog};
-use crate::tasks::listen::Doors;
 use crate::tasks::machine::Machinist;
 use crate::tasks::nic::NicKeeper;
+use crate::tasks::posts::{self, OpenSpool};
 use crate::tasks::resolve::Resolver;
+use crate::tasks::settings::{self, Settings};
 use crate::tasks::station::{Parts, Station};
 use crate::tasks::timer::by;
 use crate::tasks::{addresses, committer, control, mailbox, sender, serial};
@@ -35,8 +32,8 @@ use crate::tasks::{addresses, committer, control, mailbox, sender, serial};
 /// Runs the daemon over `data` until it is told to stop. An error is lines for stderr.
 pub fn run(data: &Path, log: Arc<Ring>) -> Result<(), Vec<String>> {
     files::make_private_dir(data).map_err(|e| vec![format!("{}: {e}", data.display())])?;
-    let config = load_config(&data.join("config"))?;
-    start(data, config, log, None).map_err(|error| vec![error])
+    let settings = Settings::load(data)?;
+    start(data, settings, log, None).map_err(|error| vec![error])
 }
 
 /// Runs a whole machine until it is told to end, and tells how. It never gives up: what the disk is like
@@ -48,16 +45,16 @@ pub fn run_machine(machine: Machine, log: Arc<Ring>) -> End {
     let data = Path::new(init::DATA);
     let saved = match &machine.failsafe {
         Some(why) => Err(vec![format!("the saved configuration is left aside: {why}")]),
-        None => load_config(&data.join("config")),
+        None => Settings::load(data),
     };
-    let config = saved.unwrap_or_else(|lines| {
+    let settings = saved.unwrap_or_else(|lines| {
         lines.iter().for_each(|line| log::error!("{line}"));
-        Config::default()
+        Settings::without_saved(data)
     });
     let machinist = Machinist::new(machine);
-    if let Err(error) = start(data, config, log.clone(), Some(machinist.clone())) {
+    if let Err(error) = start(data, settings, log.clone(), Some(machinist.clone())) {
         log::error!("{error}; only the console is left");
-        if let Err(error) = start(data, Config::default(), log, Some(machinist.clone())) {
+        if let Err(error) = start(data, Settings::without_saved(data), log, Some(machinist.clone())) {
             log::error!("{error}; starting over");
             return End::Reboot;
         }
@@ -67,43 +64,28 @@ pub fn run_machine(machine: Machine, log: Arc<Ring>) -> End {
 
 fn start(
     data: &Path,
-    config: Config,
+    settings: Settings,
     log: Arc<Ring>,
     machinist: Option<Rc<Machinist>>,
 ) -> Result<(), String> {
     process::raise_descriptors(DESCRIPTORS_WANTED);
     let executor = Rc::new(LocalExecutor::new());
-    let parts = Start { data: data.to_owned(), config, log, machinist };
+    let parts = Start { data: data.to_owned(), settings, log, machinist };
     async_io::block_on(executor.clone().run(serve(executor, parts)))
 }
 
 /// What a daemon starts from.
 struct Start {
     data: PathBuf,
-    config: Config,
+    settings: Settings,
     log: Arc<Ring>,
     /// Where this process is the machine's first.
     machinist: Option<Rc<Machinist>>,
 }
 
-/// The saved configuration. A box without one runs with nothing but its console.
-fn load_config(path: &Path) -> Result<Config, Vec<String>> {
-    match files::read(path) {
-        Ok(text) => {
-            let line = |p: config::Problem| format!("{}:{}: {}", path.display(), p.line, p.what);
-            config::parse(&text).map_err(|problems| problems.into_iter().map(line).collect())
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            log::warn!("{} does not exist: no mail is taken until it is configured", path.display());
-            Ok(Config::default())
-        }
-        Err(error) => Err(vec![format!("{}: {error}", path.display())]),
-    }
-}
-
 async fn serve(executor: Rc<LocalExecutor<'static>>, start: Start) -> Result<(), String> {
-    let Start { data, config, log, machinist } = start;
-    let config = Rc::new(config);
+    let Start { data, settings, log, machinist } = start;
+    let config = Rc::new(settings.store.borrow().running().clone());
     let requests = process::requests().map_err(|e| format!("signals: {e}"))?;
     if let Some(machinist) = &machinist {
         machinist.start(&executor);
@@ -113,14 +95,14 @@ async fn serve(executor: Rc<LocalExecutor<'static>>, start: Start) -> Result<(),
         .and_then(Async::new)
         .map_err(|e| format!("{}: {e}", control_path.display()))?;
     let mut office = Office::new(config.clone(), entropy::u64());
-    open_posts(&mut office, &config, &data)?;
+    open_posts(&mut office, &data)?;
     let resolver = Resolver::new(entropy::u64());
     resolver.configure(&config);
     let nic = NicKeeper::new();
     nic.apply(&config);
     let maildirs = Maildirs::new(data.join("mail"), &host_name(&config));
     let (flusher, flushed) = Flusher::start().map_err(|e| format!("the flusher's thread: {e}"))?;
-    let station = Station::new(Parts { executor, data, office, resolver, nic, flusher, log });
+    let station = Station::new(Parts { executor, data, settings, office, resolver, nic, flusher, log });
     station.spawn(committer::take_back(station.clone(), flushed));
     start_tasks(&station, control, maildirs);
     if machinist.is_some() {
@@ -143,43 +125,26 @@ async fn told_to_stop(mut requests: impl Stream<Item = Request> + Unpin) {
 }
 
 fn start_tasks(station: &Rc<Station>, control: Async<std::os::unix::net::UnixListener>, maildirs: Maildirs) {
-    let doors = Rc::new(RefCell::new(Doors::default()));
-    addresses::follow(station, &doors);
+    addresses::follow(station);
     let keeper = station.clone();
     station.spawn(async move {
         keeper.nic.run().await;
     });
-    station.spawn(addresses::run(station.clone(), doors));
+    station.spawn(addresses::run(station.clone()));
     station.spawn(committer::hand_out(station.clone()));
     station.spawn(sender::run(station.clone()));
     station.spawn(mailbox::run(station.clone(), maildirs));
+    station.spawn(settings::run(station.clone()));
     station.spawn(control::run(station.clone(), control));
 }
 
-/// Opens the spool of every domain. A damaged one opens too, with what is readable of it.
-fn open_posts(office: &mut Office, config: &Config, data: &Path) -> Result<(), String> {
-    let share = equal_share(data, config.domains.len());
+/// Opens the spool of every domain.
+fn open_posts(office: &mut Office, data: &Path) -> Result<(), String> {
+    let config = office.config().clone();
     for domain in &config.domains {
-        let dir = data.join("spool").join(domain.name.as_str());
-        let flash = FlashFiles::open(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
-        let flash = Arc::new(flash);
-        let bounds = Bounds::for_quota(domain.quota_bytes.unwrap_or(share), entropy::u64());
-        let (log, found) = DomainLog::recover(&*flash, bounds);
-        if !found.messages.is_empty() {
-            log::info!("{}: {} messages in the spool", domain.name, found.messages.len());
-        }
-        for damage in &found.damage {
-            log::error!("{}: the spool is damaged: {damage}", domain.name);
-        }
-        office.open(clock::now(), domain.name.clone(), log, flash, &found);
+        OpenSpool::read(data, &domain.name, posts::quota_bytes(data, &config, domain))?.enter(office);
     }
     Ok(())
-}
-
-/// What each of so many domains may keep, of all the room that the data directory has.
-fn equal_share(data: &Path, domains: usize) -> u64 {
-    let room = files::room_bytes(data).unwrap_or(u64::MAX);
-    room / 100 * SPOOL_SHARE_PERCENT / domains.max(1) as u64
 }
 
 fn host_name(config: &Config) -> String {

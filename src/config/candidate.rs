@@ -77,6 +77,14 @@ impl Store {
         Store { running, candidate: None, trial: None, history: read_history(history) }
     }
 
+    /// Remembers a saved configuration that does not run, so that `rollback 1` brings it back.
+    pub fn set_aside(&mut self, text: String, now: WallTime) {
+        if !text.is_empty() && text.len() <= CONFIG_BYTES_MAX {
+            self.history.push_front(Saved { replaced: now, text });
+            self.history.truncate(CONFIG_HISTORY_MAX);
+        }
+    }
+
     pub fn running(&self) -> &Config {
         &self.running
     }
@@ -89,6 +97,11 @@ impl Store {
     /// When the trial ends; [`Instant::NEVER`] while there is none.
     pub fn deadline(&self) -> Instant {
         self.trial.as_ref().map_or(Instant::NEVER, |trial| trial.deadline)
+    }
+
+    /// What comes back when the trial is not confirmed.
+    pub fn before_trial(&self) -> Option<&Config> {
+        self.trial.as_ref().map(|trial| &trial.before)
     }
 
     /// Former configurations, the newest first: number 1 of `rollback`.

@@ -3,9 +3,10 @@
 //! must never choose a command that the user did not mean, so anything doubtful is refused.
 
 use crate::config::argument::Argument;
+use crate::config::candidate::CONFIRM_MINUTES_USUAL;
 use crate::config::grammar::{self, Spelling, shown};
 use crate::config::words;
-use crate::limits::LOG_RING_LINES_MAX;
+use crate::limits::{CONFIRM_MINUTES_MAX, LOG_RING_LINES_MAX};
 use crate::mail::{Address, Domain, LocalPart, QueueId};
 use crate::relay::{QueueAction, Target};
 
@@ -40,8 +41,28 @@ pub enum Command {
         to: Vec<Address>,
         subject: Option<String>,
     },
+    /// What changes the configuration, or shows it.
+    Edit(Edit),
     /// The end of an interactive console.
     Exit,
+}
+
+/// A command about the configuration and its candidate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// A statement, word by word.
+    Set(Vec<String>),
+    /// The first words of statements.
+    Delete(Vec<String>),
+    ShowChanges,
+    ShowHistory,
+    Check,
+    /// For good, or on trial for so many minutes.
+    Commit(Option<u64>),
+    Confirm,
+    Rollback(usize),
+    /// The statements follow, line by line, until a line with a dot.
+    Import,
 }
 
 /// A command as it was asked for.
@@ -103,6 +124,18 @@ pub static COMMANDS: &[Row] = &[
         make: |_| Ok(Command::ShowConfig),
     },
     Row {
+        form: "show changes",
+        help: "what commit would take out and put in",
+        example: "show changes",
+        make: |_| Ok(Command::Edit(Edit::ShowChanges)),
+    },
+    Row {
+        form: "show history",
+        help: "the former configurations that rollback knows",
+        example: "show history",
+        make: |_| Ok(Command::Edit(Edit::ShowHistory)),
+    },
+    Row {
         form: "queue retry ID|DOMAIN|all",
         help: "try this mail now",
         example: "queue retry bcd.com",
@@ -133,6 +166,65 @@ pub static COMMANDS: &[Row] = &[
         make: send,
     },
     Row {
+        form: "set STATEMENT...",
+        help: "put a statement into the candidate; help config lists them",
+        example: "set box name abc.com",
+        make: |words| Ok(Command::Edit(Edit::Set(words[1..].to_vec()))),
+    },
+    Row {
+        form: "delete STATEMENT...",
+        help: "take out every statement that begins with these words",
+        example: "delete domain bcd.com mailbox b2",
+        make: |words| Ok(Command::Edit(Edit::Delete(words[1..].to_vec()))),
+    },
+    Row {
+        form: "check",
+        help: "what is wrong with the candidate",
+        example: "check",
+        make: |_| Ok(Command::Edit(Edit::Check)),
+    },
+    Row {
+        form: "commit",
+        help: "make the candidate run, and save it",
+        example: "commit",
+        make: |_| Ok(Command::Edit(Edit::Commit(None))),
+    },
+    Row {
+        form: "commit confirm [MINUTES]",
+        help: "make it run on trial: without confirm in time the old one returns",
+        example: "commit confirm 5",
+        make: |words| {
+            words
+                .get(2)
+                .map_or(Ok(CONFIRM_MINUTES_USUAL), |n| minutes(n))
+                .map(|n| Command::Edit(Edit::Commit(Some(n))))
+        },
+    },
+    Row {
+        form: "confirm",
+        help: "keep and save what runs on trial",
+        example: "confirm",
+        make: |_| Ok(Command::Edit(Edit::Confirm)),
+    },
+    Row {
+        form: "rollback NUMBER",
+        help: "make a former configuration the candidate; 0 drops the candidate",
+        example: "rollback 1",
+        make: |words| former(&words[1]).map(|n| Command::Edit(Edit::Rollback(n))),
+    },
+    Row {
+        form: "export",
+        help: "the configuration that runs, as text for import",
+        example: "export",
+        make: |_| Ok(Command::ShowConfig),
+    },
+    Row {
+        form: "import",
+        help: "make pasted statements the candidate; they run until a line with a dot",
+        example: "import",
+        make: |_| Ok(Command::Edit(Edit::Import)),
+    },
+    Row {
         form: "exit",
         help: "end this console; ^D does it too",
         example: "exit",
@@ -152,6 +244,9 @@ pub const ARGUMENTS: &[(&str, &str)] = &[
     ("N", "a number of lines"),
     ("FROM", "the sender, as in b1@bcd.com"),
     ("TO", "the recipients, with commas and no blanks: x1@xyz.com,b2"),
+    ("STATEMENT", "a statement of the configuration, as in domain bcd.com mailbox b2"),
+    ("MINUTES", "minutes of a trial"),
+    ("NUMBER", "a former configuration, by its number in show history"),
     ("SUBJECT", "the subject, to the end of the line"),
 ];
 
@@ -212,6 +307,18 @@ fn lines(word: &str) -> Result<usize, String> {
             Err(format!("`{}` is no number of lines; write one from 1 to {LOG_RING_LINES_MAX}", shown(word)))
         }
     }
+}
+
+fn minutes(word: &str) -> Result<u64, String> {
+    match word.parse::<u64>() {
+        Ok(n) if (1..=CONFIRM_MINUTES_MAX).contains(&n) => Ok(n),
+        _ => Err(format!("`{}` is no time; write minutes from 1 to {CONFIRM_MINUTES_MAX}", shown(word))),
+    }
+}
+
+fn former(word: &str) -> Result<usize, String> {
+    word.parse()
+        .map_err(|_| format!("`{}` is no number; show history lists those that there are", shown(word)))
 }
 
 fn send(words: &[String]) -> Result<Command, String> {
@@ -314,7 +421,7 @@ mod tests {
             ("shwo status", "`shwo` is unknown; did you mean `show`?"),
             (
                 "show",
-                "`show` is not complete; it goes on with status, domains, queue, message, log, memory or config",
+                "`show` is not complete; it goes on with status, domains, queue, message, log, memory, config, changes or history",
             ),
             ("show me", "`me` may be message or memory; write more of it"),
             (

@@ -57,9 +57,9 @@ pub struct Completion {
 /// `DOMAIN`, messages for `ID`.
 pub fn complete(line: &str, names: impl Fn(&str) -> Vec<String>) -> Completion {
     let start = line.rfind(is_blank).map_or(0, |at| at + 1);
-    let (before, last) = (line[..start].split_ascii_whitespace().collect::<Vec<_>>(), &line[start..]);
+    let last = &line[start..];
     let mut words: Vec<String> = Vec::new();
-    for (_, place) in grammar::next_words(&commands::forms(), &before, Spelling::Prefixes) {
+    for Next { place, .. } in next_places(&line[..start]) {
         words.extend(place.literals().map(str::to_owned));
         words.extend(place.arguments().flat_map(&names));
     }
@@ -69,18 +69,46 @@ pub fn complete(line: &str, names: impl Fn(&str) -> Vec<String>) -> Completion {
     Completion { start, words }
 }
 
+/// One thing that may stand next on a line.
+struct Next {
+    place: Place<'static>,
+    help: &'static str,
+    /// The line may end here.
+    complete: bool,
+}
+
+/// What may follow `before`, which ends with a blank or is empty. A statement goes on as its own table says.
+fn next_places(before: &str) -> Vec<Next> {
+    let words: Vec<&str> = before.split_ascii_whitespace().collect();
+    let in_commands = grammar::next_words(&commands::forms(), &words, Spelling::Prefixes);
+    let statement = in_commands.iter().find(|(_, place)| place.text == "STATEMENT");
+    if let Some((form, _)) = statement {
+        let at = grammar::places(COMMANDS[*form].form).count() - 1;
+        let forms: Vec<&'static str> = FORMS.iter().map(|row| row.form).collect();
+        let next = grammar::next_words(&forms, &words[at..], Spelling::Prefixes).into_iter();
+        return next
+            .map(|(at, place)| (FORMS[at].form, FORMS[at].help, place))
+            .map(after(words.len() - at))
+            .collect();
+    }
+    let next = in_commands.into_iter();
+    next.map(|(at, place)| (COMMANDS[at].form, COMMANDS[at].help, place)).map(after(words.len())).collect()
+}
+
+fn after(words: usize) -> impl Fn((&'static str, &'static str, Place<'static>)) -> Next {
+    move |(form, help, place)| Next { place, help, complete: fits_already(form, words) }
+}
+
 /// What `?` at the end of `line` shows: each word or argument that may stand there.
 pub fn explain(line: &str) -> Vec<HelpLine> {
     let start = line.rfind(is_blank).map_or(0, |at| at + 1);
-    let before: Vec<&str> = line[..start].split_ascii_whitespace().collect();
     let last = &line[start..];
     let mut lines: Vec<HelpLine> = Vec::new();
-    for (form, place) in grammar::next_words(&commands::forms(), &before, Spelling::Prefixes) {
-        let row = &COMMANDS[form];
-        let literals = place.literals().filter(|word| word.starts_with(last)).map(|word| (word, row.help));
+    for Next { place, help, complete } in next_places(&line[..start]) {
+        let literals = place.literals().filter(|word| word.starts_with(last)).map(|word| (word, help));
         let arguments = place.arguments().map(|name| {
             let known = ARGUMENTS.iter().find(|(argument, _)| *argument == name);
-            (name, known.map_or(row.help, |(_, help)| help))
+            (name, known.map_or(help, |(_, known)| known))
         });
         for (word, help) in literals.chain(arguments) {
             match lines.iter_mut().find(|line| line.form == word) {
@@ -89,11 +117,8 @@ pub fn explain(line: &str) -> Vec<HelpLine> {
                 None => lines.push(HelpLine { form: word.to_owned(), help: help.to_owned() }),
             }
         }
-        if fits_already(row.form, before.len())
-            && last.is_empty()
-            && !lines.iter().any(|l| l.form == "<enter>")
-        {
-            lines.push(HelpLine { form: "<enter>".to_owned(), help: row.help.to_owned() });
+        if complete && last.is_empty() && !lines.iter().any(|l| l.form == "<enter>") {
+            lines.push(HelpLine { form: "<enter>".to_owned(), help: help.to_owned() });
         }
     }
     lines
@@ -118,11 +143,21 @@ mod tests {
     #[test]
     fn tab_offers_what_the_parser_takes() {
         for (line, words) in [
-            ("", &["help", "show", "queue", "send", "exit"][..]),
-            ("s", &["show", "send"]),
+            (
+                "",
+                &[
+                    "help", "show", "queue", "send", "set", "delete", "check", "commit", "confirm",
+                    "rollback", "export", "import", "exit",
+                ][..],
+            ),
+            ("s", &["show", "send", "set"]),
             ("sh m", &["message", "memory"]),
             ("queue hold ", &["all", "abc.com", "bcd.com"]),
             ("show queue b", &["bcd.com"]),
+            ("set b", &["box"]),
+            ("set box port s", &["smtp", "submission", "submissions"]),
+            ("set domain b", &[]),
+            ("delete domain bcd.com m", &["mailbox"]),
             ("show status ", &[]),
             ("nothing ", &[]),
         ] {

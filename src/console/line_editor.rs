@@ -117,7 +117,9 @@ impl LineEditor {
         let text = self.before_cursor();
         let typed = text.get(completion.start..).unwrap_or_default();
         let common = common_start(&completion.words);
-        let Some(rest) = common.strip_prefix(typed) else { return self.bell() };
+        let Some(rest) = common.strip_prefix(typed).filter(|_| !completion.words.is_empty()) else {
+            return self.bell();
+        };
         let whole = completion.words.len() == 1;
         if rest.is_empty() && !whole {
             self.list(&completion.words);

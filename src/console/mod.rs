@@ -19,6 +19,8 @@
 //! show log       lines[]: time level (error|warn|info|debug|trace) text
 //! show memory    parts[] used_bytes bound_bytes resident_bytes;  parts[]: name used_bytes bound_bytes
 //! show config    statements[]
+//! show changes   changes[] (`- STATEMENT`, `+ STATEMENT`)
+//! show history   history[]: number replaced statements
 //! help           help[]: form help
 //! queue ...      messages
 //! the others     done

@@ -22,6 +22,10 @@ pub enum Report {
     /// The running configuration, as its statements.
     Config(Vec<String>),
     Help(Vec<HelpLine>),
+    /// `show changes`: statements after `-` and `+`.
+    Changes(Vec<String>),
+    /// `show history`.
+    History(Vec<FormerConfig>),
     /// `queue ...`: how many messages it touched.
     Touched {
         messages: usize,
@@ -163,6 +167,16 @@ pub struct HelpLine {
     pub help: String,
 }
 
+/// One line of `show history`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormerConfig {
+    /// What `rollback` takes.
+    pub number: usize,
+    /// When another took its place.
+    pub replaced: WallTime,
+    pub statements: usize,
+}
+
 impl Report {
     /// As text in lines of at most `width` columns, each ended by `\n`.
     pub fn text(&self, width: usize) -> String {
@@ -176,6 +190,9 @@ impl Report {
             Report::Memory(memory) => memory.text(&mut out),
             Report::Config(statements) => statements.iter().for_each(|s| out.extend([s.as_str(), "\n"])),
             Report::Help(lines) => help_text(&mut out, width, lines),
+            Report::Changes(lines) if lines.is_empty() => out.push_str("nothing has changed\n"),
+            Report::Changes(lines) => lines.iter().for_each(|line| out.extend([line.as_str(), "\n"])),
+            Report::History(former) => history_text(&mut out, former),
             Report::Touched { messages: 1 } => out.push_str("1 message\n"),
             Report::Touched { messages } => out.push_str(&format!("{messages} messages\n")),
             Report::Done(what) => wrap(&mut out, width, "", "", &clean(what)),
@@ -196,6 +213,8 @@ impl Report {
             Report::Help(lines) => {
                 json!({ "help": all(lines, |line| json!({ "form": line.form, "help": line.help })) })
             }
+            Report::Changes(lines) => json!({ "changes": lines }),
+            Report::History(former) => json!({ "history": all(former, FormerConfig::json) }),
             Report::Touched { messages } => json!({ "messages": messages }),
             Report::Done(what) => json!({ "done": what }),
         };
@@ -476,6 +495,21 @@ impl MemoryReport {
             "bound_bytes": self.sum(|part| part.bound_bytes),
             "resident_bytes": self.resident_bytes,
         })
+    }
+}
+
+fn history_text(out: &mut String, former: &[FormerConfig]) {
+    if former.is_empty() {
+        out.push_str("there is no former configuration yet\n");
+    }
+    for FormerConfig { number, replaced, statements } in former {
+        out.push_str(&format!("{number:>2}  until {}  {statements} statements\n", replaced.rfc3339()));
+    }
+}
+
+impl FormerConfig {
+    fn json(&self) -> Value {
+        json!({ "number": self.number, "replaced": self.replaced.rfc3339(), "statements": self.statements })
     }
 }
 

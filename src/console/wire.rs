@@ -188,6 +188,13 @@ impl<'b> Body<'b> {
         Ok(text.to_owned())
     }
 
+    /// What is asked may take more than one line of the terminal.
+    fn prompt(&mut self) -> Result<String, WireError> {
+        let length = usize::from(self.u16()?);
+        let text = std::str::from_utf8(self.bytes(length)?).map_err(|_| WireError("a prompt is no UTF-8"))?;
+        Ok(text.to_owned())
+    }
+
     fn maybe_text(&mut self) -> Result<Option<String>, WireError> {
         if self.flag()? { self.text().map(Some) } else { Ok(None) }
     }
@@ -378,7 +385,7 @@ impl Frame for ToUser {
             b'h' => ToUser::Hello { version: body.u16()? },
             b'o' => ToUser::Out(body.piece()?),
             b'e' => ToUser::Err(body.piece()?),
-            b'p' => ToUser::Prompt { echo: body.flag()?, text: body.line()? },
+            b'p' => ToUser::Prompt { echo: body.flag()?, text: body.prompt()? },
             b'x' => ToUser::Exit(body.u8()?),
             _ => return Err(WireError("a frame is of no known kind")),
         };

@@ -1,13 +1,27 @@
 //! Small whole files and folders of the data directory.
 
-use std::fs::{self, DirBuilder};
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 /// The bytes of a file.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path)
+}
+
+/// Puts `bytes` in the place of a file, mode 0600, through a file beside it, so that a power cut leaves the old
+/// one or the new one. Both are on flash when this returns.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = path.with_added_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 /// Makes a folder and those on the way to it, mode 0700; one that exists is left as it is.
@@ -25,5 +39,23 @@ pub fn room_bytes(path: &Path) -> io::Result<u64> {
 pub fn remove(path: &Path) {
     if let Err(error) = fs::remove_file(path) {
         log::warn!("{}: {error}", path.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_nothing_is_left_beside_it() {
+        let folder = std::env::temp_dir().join(format!("stagepost-files-{}", std::process::id()));
+        make_private_dir(&folder).unwrap();
+        let path = folder.join("config");
+        for text in ["one longer text", "two"] {
+            replace(&path, text.as_bytes()).unwrap();
+            assert_eq!(read(&path).unwrap(), text.as_bytes());
+        }
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -23,6 +23,7 @@ pub mod notices;
 pub mod office;
 pub mod operator;
 pub mod policy;
+pub mod posts;
 pub mod queue;
 pub mod route;
 pub mod sending;

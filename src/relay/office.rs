@@ -62,6 +62,8 @@ pub struct Post {
     pub counts: Counts,
     /// What is wrong with the spool.
     pub alarms: Vec<String>,
+    /// The domain is in the configuration; mail of one that is not stays where it is.
+    pub(super) serves: bool,
 }
 
 /// Since the start of the daemon.
@@ -114,14 +116,9 @@ impl Office {
             last_reply: None,
             counts: Counts::default(),
             alarms: found.damage.iter().map(|damage| format!("the spool is damaged: {damage}")).collect(),
+            serves: self.config.domain(&name).is_some(),
         };
         self.posts.insert(name, post);
-    }
-
-    /// Takes a changed configuration; posts are opened and closed by the caller.
-    pub fn configure(&mut self, config: Rc<Config>) {
-        self.config = config;
-        self.dispatch.forgive(None);
     }
 
     pub fn config(&self) -> &Rc<Config> {
@@ -197,10 +194,10 @@ impl Office {
         self.posts.values().filter_map(|post| post.log.flush_due()).min().unwrap_or(Instant::NEVER)
     }
 
-    /// Whether one more message of this post may become active. A post with nothing active always may.
+    /// Whether one more message of this post may become active. One that serves and has nothing active may.
     pub(super) fn has_room(&self, post: &Post) -> bool {
         let crowded = self.resident_bytes >= RESIDENT_CONTENT_BYTES_MAX;
-        post.queue.active() == 0 || (!crowded && post.queue.active() < ACTIVE_MESSAGES_MAX)
+        post.serves && (post.queue.active() == 0 || !crowded && post.queue.active() < ACTIVE_MESSAGES_MAX)
     }
 
     /// Asks for the outcome of a message's next round of attempts.

@@ -57,7 +57,7 @@ impl Office {
         }
     }
 
-    /// The due message of a post that has room for one more. A post with nothing active always has room.
+    /// The due message of a post that has room for one more. A post that serves and has nothing active has.
     fn next_due(&mut self, name: &Domain, now: Instant) -> Option<QueueId> {
         let post = self.posts.get(name)?;
         if !self.has_room(post) {

@@ -317,6 +317,11 @@ impl DomainLog {
         Some(self.pending.lazy_since.map_or(Instant::ORIGIN, due))
     }
 
+    /// Whether everything that was said is durable, and no message is half here.
+    pub fn is_at_rest(&self) -> bool {
+        self.flight.is_none() && self.pending.parts.is_empty() && self.drafts.is_empty()
+    }
+
     /// Commits that the next batch will make durable.
     pub fn waiting(&self) -> usize {
         self.pending.commits

@@ -48,12 +48,20 @@ pub fn status(station: &Station) -> StatusReport {
         bounced,
         memory_used_bytes: memory.parts.iter().map(|p| p.used_bytes).sum(),
         memory_bound_bytes: memory.parts.iter().map(|p| p.bound_bytes).sum(),
-        alarms: alarms(&office, config),
+        alarms: on_trial(station, now).into_iter().chain(alarms(&office, config)).collect(),
     }
 }
 
 fn is_pending(office: &Office, domain: &DomainConfig) -> bool {
     domain.addresses.iter().any(|a| office.pending_reason(a.ip).is_some())
+}
+
+/// How long a trial of the configuration still lasts, while there is one.
+fn on_trial(station: &Station, now: Now) -> Option<String> {
+    let store = station.settings.store.borrow();
+    store.before_trial()?;
+    let left = store.deadline().since(now.mono).as_secs();
+    Some(format!("the configuration is on trial: `confirm` within {left} s, or the old one returns"))
 }
 
 /// What the operator should look at.

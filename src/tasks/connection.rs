@@ -5,6 +5,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::config::Config;
 use crate::config::RetryPlan;
 use crate::limits::IDLE_CONNECTION_S;
 use crate::mail::{Envelope, QueueId};
@@ -18,7 +19,8 @@ use crate::tasks::watch::fate;
 
 /// Opens a connection for a lane and keeps it while the lane has jobs.
 pub async fn run(station: Rc<Station>, key: LaneKey) {
-    let mut carrier = Carrier { station: station.clone(), key: key.clone(), free: true };
+    let mut carrier =
+        Carrier { station: station.clone(), config: station.config(), key: key.clone(), free: true };
     match line::reach(&station, &key).await {
         Ok(line) => carrier.carry_all(line).await,
         Err(attempt) => {
@@ -35,6 +37,8 @@ pub async fn run(station: Rc<Station>, key: LaneKey) {
 /// Carries a lane's jobs over one connection.
 struct Carrier {
     station: Rc<Station>,
+    /// What the connection was opened under; it carries nothing under another.
+    config: Rc<Config>,
     key: LaneKey,
     /// No job is in hand.
     free: bool,
@@ -43,7 +47,7 @@ struct Carrier {
 impl Carrier {
     async fn carry_all(&mut self, mut line: Line) {
         let mut watched = None;
-        while line.is_ready() && !self.station.stop.is_given() {
+        while line.is_ready() && !self.station.stop.is_given() && self.is_current() {
             let job = self.station.office.borrow_mut().take_job(&self.key, self.free);
             self.free = job.is_none();
             match job {
@@ -60,6 +64,11 @@ impl Carrier {
         if let Some(id) = watched {
             self.station.watchers.let_go(id);
         }
+    }
+
+    /// The domain may have another name or address by now: its mail then takes a new connection.
+    fn is_current(&self) -> bool {
+        Rc::ptr_eq(&self.config, self.station.office.borrow().config())
     }
 
     /// The message whose watcher sees this connection from here on: the newest that is watched.

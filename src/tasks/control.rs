@@ -20,7 +20,7 @@ use crate::tasks::link::Link;
 use crate::tasks::station::Station;
 use crate::tasks::talk::Talk;
 use crate::tasks::timer::{self, by};
-use crate::tasks::{answers, shell, submission};
+use crate::tasks::{answers, editing, shell, submission};
 
 /// Serves the socket as long as the daemon runs.
 pub async fn run(station: Rc<Station>, listener: Async<UnixListener>) {
@@ -91,6 +91,9 @@ pub async fn command(
             return submission::from_console(station, talk, from, to, subject).await;
         }
         Ok(Asked { command: Command::Exit, .. }) => return Ok(exit::OK),
+        Ok(Asked { command: Command::Edit(edit), .. }) => {
+            editing::edit(station, talk, edit).await?.map_err(|lines| lines.join("\n"))
+        }
         Ok(Asked { command, .. }) => answer(station, command),
         Err(what) => Err(what),
     };
@@ -127,7 +130,7 @@ fn answer(station: &Rc<Station>, command: Command) -> Result<Report, String> {
             Report::Config(text.lines().map(str::to_owned).collect())
         }
         Command::Queue(action, target) => operate(station, action, target)?,
-        Command::Send { .. } | Command::Exit => unreachable!("handled by `command`"),
+        Command::Send { .. } | Command::Edit(_) | Command::Exit => unreachable!("handled by `command`"),
     })
 }
 

@@ -6,7 +6,7 @@
 //!                         |
 //!                      sender -> connection -> line, targets -> resolve
 //!                         `----> mailbox -> (flusher thread)
-//! control -> shell, submission -> [office]        nic -> listen, [office]
+//! control -> shell, submission, editing -> settings -> [office]        nic -> listen, [office]
 //! ```
 
 pub mod addresses;
@@ -14,6 +14,7 @@ pub mod answers;
 pub mod committer;
 pub mod connection;
 pub mod control;
+pub mod editing;
 pub mod line;
 pub mod link;
 pub mod listen;
@@ -21,10 +22,12 @@ pub mod machine;
 pub mod mailbox;
 pub mod netlink;
 pub mod nic;
+pub mod posts;
 pub mod resolve;
 pub mod sender;
 pub mod serial;
 pub mod session;
+pub mod settings;
 pub mod shell;
 pub mod station;
 pub mod submission;

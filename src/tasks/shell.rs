@@ -38,13 +38,16 @@ pub async fn run(station: &Rc<Station>, talk: &mut Talk) -> io::Result<u8> {
 fn prompt(station: &Station) -> String {
     let config = station.config();
     let name = config.machine.name.as_ref().map_or("stagepost", |name| name.as_str());
-    format!("{name}> ")
+    let store = station.settings.store.borrow();
+    let edited = if store.has_candidate() { "*" } else { "" };
+    let trial = if store.before_trial().is_some() { " (unconfirmed)" } else { "" };
+    format!("{name}{edited}{trial}> ")
 }
 
 /// What TAB offers for an argument.
 fn names(station: &Station, argument: &str) -> Vec<String> {
     match argument {
-        "DOMAIN" => station.config().domains.iter().map(|d| d.name.to_string()).collect(),
+        "DOMAIN" | "NAME" => station.config().domains.iter().map(|d| d.name.to_string()).collect(),
         "ID" => {
             let office = station.office.borrow();
             let ids = office.posts().flat_map(|(_, post)| post.queue.ids());

@@ -22,8 +22,10 @@ use crate::relay::intake::Intake;
 use crate::relay::{LaneKey, Office, Receipt, Safe};
 use crate::smtp::{Enhanced, Reply};
 use crate::spool::BatchError;
+use crate::tasks::listen::Doors;
 use crate::tasks::nic::NicKeeper;
 use crate::tasks::resolve::Resolver;
+use crate::tasks::settings::Settings;
 use crate::tasks::timer::{by, sleep_until};
 use crate::tasks::watch::Watchers;
 use crate::time::Instant;
@@ -32,7 +34,9 @@ use crate::time::Instant;
 pub struct Station {
     pub executor: Rc<LocalExecutor<'static>>,
     pub data: PathBuf,
+    pub settings: Settings,
     pub office: RefCell<Office>,
+    pub doors: RefCell<Doors>,
     pub resolver: Resolver,
     pub nic: NicKeeper,
     pub flusher: Flusher,
@@ -98,6 +102,7 @@ impl Stop {
 pub struct Parts {
     pub executor: Rc<LocalExecutor<'static>>,
     pub data: PathBuf,
+    pub settings: Settings,
     pub office: Office,
     pub resolver: Resolver,
     pub nic: NicKeeper,
@@ -107,13 +112,15 @@ pub struct Parts {
 
 impl Station {
     pub fn new(parts: Parts) -> Rc<Self> {
-        let Parts { executor, data, office, resolver, nic, flusher, log } = parts;
+        let Parts { executor, data, settings, office, resolver, nic, flusher, log } = parts;
         let meters = Meters::default();
         meters.started.set(clock::mono());
         Rc::new(Station {
             executor,
             data,
+            settings,
             office: RefCell::new(office),
+            doors: RefCell::default(),
             resolver,
             log,
             nic,

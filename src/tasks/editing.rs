@@ -1,0 +1,87 @@
+//! The commands that edit the configuration, for the console's table: `set`, `delete`, `import` and what shows
+//! or ends an edit. All users of the console edit one candidate.
+
+use std::io;
+use std::rc::Rc;
+
+use crate::config::Problem;
+use crate::config::candidate::{Refusal, Saved};
+use crate::console::commands::Edit;
+use crate::console::report::{FormerConfig, Report};
+use crate::limits::{CONFIG_BYTES_MAX, CONSOLE_LINE_CHARS_MAX};
+use crate::tasks::settings;
+use crate::tasks::station::Station;
+use crate::tasks::talk::{Heard, Talk};
+
+/// Carries out one of these commands; the error is what to tell, a line each.
+pub async fn edit(station: &Rc<Station>, talk: &mut Talk, edit: Edit) -> io::Result<Result<Report, Refusal>> {
+    let store = &station.settings.store;
+    Ok(match edit {
+        Edit::Set(list) => {
+            let list: Vec<&str> = list.iter().map(String::as_str).collect();
+            let set = store.borrow_mut().set(&list);
+            set.map(|()| Report::Done(next_step(station))).map_err(|why| vec![why])
+        }
+        Edit::Delete(list) => {
+            let list: Vec<&str> = list.iter().map(String::as_str).collect();
+            let gone = store.borrow_mut().delete(&list);
+            let told = |n| format!("{n} taken out, {}", next_step(station));
+            gone.map(|n| Report::Done(told(n))).map_err(|why| vec![why])
+        }
+        Edit::ShowChanges => {
+            Ok(Report::Changes(store.borrow().changes().iter().map(ToString::to_string).collect()))
+        }
+        Edit::ShowHistory => {
+            let entry = |(at, saved): (usize, &Saved)| FormerConfig {
+                number: at + 1,
+                replaced: saved.replaced,
+                statements: saved.text.lines().count(),
+            };
+            Ok(Report::History(store.borrow().history().enumerate().map(entry).collect()))
+        }
+        Edit::Check => store.borrow().check().map(|_| Report::Done("nothing is wrong with it".to_owned())),
+        Edit::Commit(trial) => settings::commit(station, trial).await.map(Report::Done),
+        Edit::Confirm => settings::confirm(station).await.map(Report::Done),
+        Edit::Rollback(n) => {
+            let done = store.borrow_mut().rollback(n);
+            done.map(|()| Report::Done(next_step(station))).map_err(|why| vec![why])
+        }
+        Edit::Import => import(station, talk).await?,
+    })
+}
+
+/// What an edit has led to.
+fn next_step(station: &Station) -> String {
+    match station.settings.store.borrow().has_candidate() {
+        true => "noted; `show changes` shows what `commit` will change".to_owned(),
+        false => "it is as it runs already; there is nothing to commit".to_owned(),
+    }
+}
+
+/// Takes a whole configuration, line by line, until a line with a dot.
+async fn import(station: &Rc<Station>, talk: &mut Talk) -> io::Result<Result<Report, Refusal>> {
+    let mut text = String::new();
+    let mut prompt = "Statements, then a line with a dot:\n";
+    loop {
+        match talk.ask(prompt, true).await? {
+            Heard::Line(line) if line == "." => break,
+            Heard::Line(line) => {
+                if line.chars().count() >= CONSOLE_LINE_CHARS_MAX {
+                    return Ok(Err(vec!["a line is too long; nothing was imported".to_owned()]));
+                }
+                text.extend([line.as_str(), "\n"]);
+            }
+            Heard::End => break,
+            Heard::Broken => return Ok(Err(vec!["nothing was imported".to_owned()])),
+        }
+        if text.len() > CONFIG_BYTES_MAX {
+            return Ok(Err(vec!["the configuration is too long; nothing was imported".to_owned()]));
+        }
+        prompt = "";
+    }
+    let imported = station.settings.store.borrow_mut().import(&text);
+    Ok(match imported {
+        Ok(()) => Ok(Report::Done(next_step(station))),
+        Err(found) => Err(found.iter().map(|p: &Problem| format!("line {p}")).collect()),
+    })
+}

@@ -1,0 +1,56 @@
+//! Opens the spools of domains, at the start and when a configuration brings new ones. Reading a spool waits
+//! for flash, so at run time it happens on the flusher's thread.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::{Config, DomainConfig};
+use crate::limits::SPOOL_SHARE_PERCENT;
+use crate::mail::Domain;
+use crate::os::flash_files::FlashFiles;
+use crate::os::{clock, entropy, files};
+use crate::relay::Office;
+use crate::spool::{Bounds, DomainLog, Recovery};
+
+/// The spool of a domain, read and ready for the office.
+pub struct OpenSpool {
+    name: Domain,
+    log: DomainLog,
+    flash: Arc<FlashFiles>,
+    found: Recovery,
+}
+
+impl OpenSpool {
+    /// Opens the spool below `data`. A damaged one opens too, with what is readable of it.
+    ///
+    /// # Errors
+    /// When its folder cannot be made or listed; the text names it.
+    pub fn read(data: &Path, name: &Domain, quota_bytes: u64) -> Result<OpenSpool, String> {
+        let dir = data.join("spool").join(name.as_str());
+        let told = |e: io::Error| format!("{}: {e}", dir.display());
+        let flash = Arc::new(FlashFiles::open(&dir).map_err(told)?);
+        let (log, found) = DomainLog::recover(&*flash, Bounds::for_quota(quota_bytes, entropy::u64()));
+        if !found.messages.is_empty() {
+            log::info!("{name}: {} messages in the spool", found.messages.len());
+        }
+        for damage in &found.damage {
+            log::error!("{name}: the spool is damaged: {damage}");
+        }
+        Ok(OpenSpool { name: name.clone(), log, flash, found })
+    }
+
+    /// Gives the domain its post. Mail in the spool is due from now on.
+    pub fn enter(self, office: &mut Office) {
+        let OpenSpool { name, log, flash, found } = self;
+        office.open(clock::now(), name, log, flash, &found);
+    }
+}
+
+/// What a domain's spool may take: its own quota, or an equal share of the room in the data directory.
+pub fn quota_bytes(data: &Path, config: &Config, domain: &DomainConfig) -> u64 {
+    domain.quota_bytes.unwrap_or_else(|| {
+        let room = files::room_bytes(data).unwrap_or(u64::MAX);
+        room / 100 * SPOOL_SHARE_PERCENT / config.domains.len().max(1) as u64
+    })
+}
