@@ -7,7 +7,8 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use crate::cli::{DATA_DIR, Sendmail, exit};
+use crate::cli::{DATA_DIR, Sendmail};
+use crate::console::exit;
 use crate::console::wire::{Decoder, Frame, Submission, ToDaemon, ToUser, VERSION};
 use crate::limits::{CONTROL_PIECE_BYTES_MAX, CONTROL_READ_BYTES};
 use crate::mail::local_text::LocalText;

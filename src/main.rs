@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use log::LevelFilter;
-use stagepost::cli::{self, Invocation, exit};
+use stagepost::cli::{self, Invocation};
+use stagepost::console::exit;
 use stagepost::os::{init, logging};
 use stagepost::tools::{self, Told};
 use stagepost::{caller, daemon};

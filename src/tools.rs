@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::cli::exit;
 use crate::config;
+use crate::console::exit;
 use crate::os::files;
 
 /// What a tool prints, and its exit code.

@@ -28,6 +28,7 @@
 
 pub mod answer;
 pub mod commands;
+pub mod exit;
 pub mod first_boot;
 pub mod help;
 mod layout;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use async_io::Async;
 
-use crate::cli::exit;
 use crate::console::commands::{self, Asked, Command};
+use crate::console::exit;
 use crate::console::report::{Report, error_json};
 use crate::console::wire::{ToDaemon, ToUser};
 use crate::console::{WIDTH_USUAL, help};

@@ -4,8 +4,8 @@
 use std::io;
 use std::rc::Rc;
 
-use crate::cli::exit;
 use crate::console::commands::{self, Asked, Command};
+use crate::console::exit;
 use crate::limits::CONSOLE_NAMES_OFFERED_MAX;
 use crate::tasks::control;
 use crate::tasks::station::Station;

@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use smol::channel::Receiver;
 
-use crate::cli::exit;
 use crate::config::{Config, DomainConfig};
+use crate::console::exit;
 use crate::console::wire::{Submission, ToDaemon};
 use crate::limits::HEADER_SECTION_BYTES_MAX;
 use crate::mail::addresses;
