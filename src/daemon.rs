@@ -20,6 +20,7 @@ use crate::os::maildir::Maildirs;
 use crate::os::process::Request;
 use crate::os::{clock, entropy, files, process, sockets};
 use crate::relay::Office;
+use crate::tasks::certificates::Certificates;
 use crate::tasks::machine::Machinist;
 use crate::tasks::nic::NicKeeper;
 use crate::tasks::posts::{self, OpenSpool};
@@ -27,7 +28,7 @@ use crate::tasks::resolve::Resolver;
 use crate::tasks::settings::{self, Settings};
 use crate::tasks::station::{Parts, Station};
 use crate::tasks::timer::by;
-use crate::tasks::{addresses, committer, control, mailbox, sender, serial};
+use crate::tasks::{addresses, certificates, committer, control, mailbox, sender, serial};
 
 /// Runs the daemon over `data` until it is told to stop. An error is lines for stderr.
 pub fn run(data: &Path, log: Arc<Ring>) -> Result<(), Vec<String>> {
@@ -101,8 +102,11 @@ async fn serve(executor: Rc<LocalExecutor<'static>>, start: Start) -> Result<(),
     let nic = NicKeeper::new();
     nic.apply(&config);
     let maildirs = Maildirs::new(data.join("mail"), &host_name(&config));
+    let certificates = Certificates::new(data.join("certificates"));
+    certificates.follow(&config, clock::now().wall);
     let (flusher, flushed) = Flusher::start().map_err(|e| format!("the flusher's thread: {e}"))?;
-    let station = Station::new(Parts { executor, data, settings, office, resolver, nic, flusher, log });
+    let station =
+        Station::new(Parts { executor, data, settings, office, resolver, certificates, nic, flusher, log });
     station.spawn(committer::take_back(station.clone(), flushed));
     start_tasks(&station, control, maildirs);
     if machinist.is_some() {
@@ -131,6 +135,7 @@ fn start_tasks(station: &Rc<Station>, control: Async<std::os::unix::net::UnixLis
         keeper.nic.run().await;
     });
     station.spawn(addresses::run(station.clone()));
+    station.spawn(certificates::run(station.clone()));
     station.spawn(committer::hand_out(station.clone()));
     station.spawn(sender::run(station.clone()));
     station.spawn(mailbox::run(station.clone(), maildirs));

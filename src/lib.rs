@@ -15,6 +15,7 @@
 //!      spool/                 the append-only log, one for each domain
 //!      dns/                   questions, answers, times to live, MX order
 //!      config/                one grammar for the file and the console
+//!      tls/                   certificates, and what is made of another host's
 //!      net/                   wanted and actual addresses -> additions and removals
 //! F2b  relay/                 who may send; where it goes; when; what a reply means
 //!      console/               keystrokes -> lines; one table of commands
@@ -40,4 +41,5 @@ pub mod smtp;
 pub mod spool;
 pub mod tasks;
 pub mod time;
+pub mod tls;
 pub mod tools;

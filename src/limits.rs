@@ -65,6 +65,14 @@ pub const SESSION_REFUSED_RECIPIENTS_MAX: usize = 100;
 pub const PEER_NAME_WAIT_S: u64 = 5;
 /// Both sides: from the reply to STARTTLS to the end of the handshake.
 pub const TLS_HANDSHAKE_WAIT_S: u64 = 60;
+/// Certificates of one chain.
+pub const CERTIFICATE_CHAIN_MAX: usize = 10;
+/// A file with a chain and its key.
+pub const CERTIFICATE_FILE_BYTES_MAX: u64 = 256 * 1024;
+/// Between two looks at the files with certificates.
+pub const CERTIFICATE_CHECK_S: u64 = 60;
+/// A certificate that ends sooner is an alarm; one that the box made itself is made anew.
+pub const CERTIFICATE_ALARM_DAYS: u64 = 30;
 /// Server: from one command to the next (§4.5.3.2.7).
 pub const SERVER_COMMAND_WAIT_S: u64 = 5 * 60;
 /// Server: between two pieces of a message (§4.5.3.2.5 has the same for the client).

@@ -87,6 +87,12 @@ impl WallTime {
         self.civil().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
     }
 
+    /// Year, month and day in UTC.
+    pub fn date(self) -> (i32, u8, u8) {
+        let civil = self.civil();
+        (i32::from(civil.year()), civil.month().unsigned_abs(), civil.day().unsigned_abs())
+    }
+
     fn civil(self) -> jiff::civil::DateTime {
         let seconds = i64::try_from(self.unix_seconds()).expect("bounded by MILLIS_MAX");
         let stamp = jiff::Timestamp::from_second(seconds).expect("bounded by MILLIS_MAX");
@@ -119,6 +125,7 @@ mod tests {
         assert_eq!(t.rfc5322(), "Mon, 27 Nov 2000 10:19:23 +0000");
         assert_eq!(t.ctime(), "Mon Nov 27 10:19:23 2000");
         assert_eq!(t.rfc3339(), "2000-11-27T10:19:23Z");
+        assert_eq!(t.date(), (2000, 11, 27));
     }
 
     #[test]

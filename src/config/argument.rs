@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::config::grammar::shown;
-use crate::config::{Destination, HostPort, IpLen, IpNet, Port, Route};
+use crate::config::{CertificateSource, Destination, HostPort, IpLen, IpNet, Port, Route};
 use crate::limits::{
     CONNECTIONS_PER_DOMAIN_MAX, DURATION_S_MAX, NIC_NAME_BYTES_MAX, SIZE_BYTES_MAX, SPOOL_QUOTA_BYTES_MIN,
 };
@@ -228,6 +228,26 @@ impl Argument for Route {
         match self {
             Route::Mx => "mx".to_owned(),
             Route::Host(host) => host.write(),
+        }
+    }
+}
+
+/// `self|FILE`: the file by its whole path.
+impl Argument for CertificateSource {
+    fn read(word: &str) -> Result<Self, String> {
+        match word {
+            "self" => Ok(CertificateSource::SelfMade),
+            path if path.starts_with('/') && !path.contains(['"', '\\']) => {
+                Ok(CertificateSource::File(path.to_owned()))
+            }
+            _ => wrong(word, "certificate", "write self, or a file's whole path, as in /data/bcd.com.pem"),
+        }
+    }
+
+    fn write(&self) -> String {
+        match self {
+            CertificateSource::SelfMade => "self".to_owned(),
+            CertificateSource::File(path) => path.clone(),
         }
     }
 }

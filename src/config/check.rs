@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use crate::config::argument::Argument;
+use crate::config::forms;
 use crate::config::text::{Places, Problem};
 use crate::config::{Config, Destination, DomainConfig, HostPort, IpLen, Port, Route};
 use crate::limits::NAMESERVERS_MAX;
@@ -122,12 +123,11 @@ fn self_routes(config: &Config, report: &mut Report) {
         {
             report.at(&format!("domain {} forward {}", domain.name, host.write()), why);
         }
-        for (destination, route) in &domain.routes {
-            if let Route::Host(host) = route
+        for line in &domain.routes {
+            if let Route::Host(host) = &line.route
                 && let Some(why) = leads_home(config, host)
             {
-                let text = format!("domain {} route {} {}", domain.name, destination.write(), host.write());
-                report.at(&text, why);
+                report.at(&forms::route_statement(&domain.name, line), why);
             }
         }
     }

@@ -6,7 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::config::argument::{Argument, Connections, Nic, Size};
-use crate::config::{BoxConfig, DomainConfig, HostPort, IpLen, IpNet, RetryPlan, Route, Service, SpoolMode};
+use crate::config::{
+    BoxConfig, CertificateSource, DomainConfig, HostPort, IpLen, IpNet, RetryPlan, Route, RouteLine, Service,
+    SpoolMode, Terms, TlsTerms,
+};
 use crate::mail::{Address, Domain, LocalPart};
 
 /// One row of the table.
@@ -284,11 +287,34 @@ pub static FORMS: &[Form] = &[
         example: "domain bcd.com route default smarthost.example.net",
         key: Key::Words(4),
         scope: Scope::Domain {
+            read: |domain, args| read_route(domain, args, TlsTerms::Opportunistic),
+            list: |domain| routes_of(domain, TlsTerms::Opportunistic),
+        },
+    },
+    Form {
+        form: "domain NAME route default|DOMAIN mx|HOST[:PORT] tls required",
+        help: "the same, and nothing leaves in the clear or to a host without a trusted certificate",
+        example: "domain bcd.com route xyz.com mx tls required",
+        key: Key::Words(4),
+        scope: Scope::Domain {
+            read: |domain, args| read_route(domain, args, TlsTerms::Required),
+            list: |domain| routes_of(domain, TlsTerms::Required),
+        },
+    },
+    Form {
+        form: "domain NAME certificate self|FILE",
+        help: "the certificate for TLS: made by the box, or a file with the chain and the key in PEM; self",
+        example: "domain bcd.com certificate /data/bcd.com.pem",
+        key: Key::Words(3),
+        scope: Scope::Domain {
             read: |domain, args| {
-                domain.routes.push((args.take()?, args.take()?));
+                domain.certificate = args.take()?;
                 Ok(())
             },
-            list: |domain| routes_of(&domain.routes),
+            list: |domain| match &domain.certificate {
+                CertificateSource::SelfMade => Vec::new(),
+                file => vec![vec![file.write()]],
+            },
         },
     },
     Form {
@@ -373,8 +399,24 @@ pub static FORMS: &[Form] = &[
     },
 ];
 
-fn routes_of(routes: &[(Option<Domain>, Route)]) -> Lines {
-    routes.iter().map(|(destination, route)| vec![destination.write(), route.write()]).collect()
+fn read_route(domain: &mut DomainConfig, args: &mut Taker, tls: TlsTerms) -> Result<(), String> {
+    let (to, route): (Option<Domain>, Route) = (args.take()?, args.take()?);
+    domain.add_route(RouteLine { to, route, terms: Terms { tls } });
+    Ok(())
+}
+
+fn routes_of(domain: &DomainConfig, tls: TlsTerms) -> Lines {
+    let lines = domain.routes.iter().filter(|line| line.terms.tls == tls);
+    lines.map(|line| vec![line.to.write(), line.route.write()]).collect()
+}
+
+/// The canonical text of a route.
+pub fn route_statement(domain: &Domain, line: &RouteLine) -> String {
+    let tail = match line.terms.tls {
+        TlsTerms::Opportunistic => "",
+        TlsTerms::Required => " tls required",
+    };
+    format!("domain {domain} route {} {}{tail}", line.to.write(), line.route.write())
 }
 
 fn check_retry(plan: &RetryPlan) -> Result<(), String> {

@@ -18,7 +18,7 @@ pub mod text;
 pub mod words;
 
 pub use model::{
-    BoxConfig, Config, Destination, DomainConfig, HostPort, IpLen, IpNet, Port, RetryPlan, Route, Service,
-    SpoolMode,
+    BoxConfig, CertificateSource, Config, Destination, DomainConfig, HostPort, IpLen, IpNet, Port, RetryPlan,
+    Route, RouteLine, Service, SpoolMode, Terms, TlsTerms,
 };
 pub use text::{Problem, Statement, parse, parse_statement, print};

@@ -94,8 +94,9 @@ pub struct DomainConfig {
     pub aliases: Vec<(LocalPart, Address)>,
     /// The inner host that takes all other mail of this domain.
     pub forward: Option<HostPort>,
-    /// `None` as a key is `default`.
-    pub routes: Vec<(Option<Domain>, Route)>,
+    /// In the order of their [`Terms`].
+    pub routes: Vec<RouteLine>,
+    pub certificate: CertificateSource,
     pub retry: RetryPlan,
     pub spool: SpoolMode,
     /// What the domain's spool may take of flash, in bytes; `None`: an equal share.
@@ -119,7 +120,42 @@ impl Default for SpoolMode {
     }
 }
 
-/// Where a domain's mail goes.
+/// Where a domain's mail for a destination goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteLine {
+    /// `None` is `default`.
+    pub to: Option<Domain>,
+    pub route: Route,
+    pub terms: Terms,
+}
+
+/// On what terms we speak to a next hop. In the order in which a configuration prints its routes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Terms {
+    pub tls: TlsTerms,
+}
+
+/// What becomes of a connection on which TLS cannot be had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TlsTerms {
+    /// The mail goes in the clear; any certificate will do (RFC 7435).
+    #[default]
+    Opportunistic,
+    /// Nothing is sent without a certificate that is trusted and has the host's name.
+    Required,
+}
+
+/// Where a domain's certificate comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum CertificateSource {
+    /// The box makes it.
+    #[default]
+    SelfMade,
+    /// A file with the chain and the key in PEM, by its whole path.
+    File(String),
+}
+
+/// Where mail goes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Route {
     Mx,
@@ -207,6 +243,16 @@ fn same_prefix(a: u128, b: u128, len: u8, width: u8) -> bool {
     (a ^ b).checked_shr(u32::from(width - len.min(width))).unwrap_or(0) == 0
 }
 
+impl Terms {
+    /// The terms that have a form of their own; see `config::forms`.
+    fn rank(&self) -> usize {
+        match self.tls {
+            TlsTerms::Opportunistic => 0,
+            TlsTerms::Required => 1,
+        }
+    }
+}
+
 impl DomainConfig {
     /// Outgoing connections at once, where nothing is said.
     pub const CONNECTIONS_USUAL: u16 = 20;
@@ -222,6 +268,7 @@ impl DomainConfig {
             aliases: Vec::new(),
             forward: None,
             routes: Vec::new(),
+            certificate: CertificateSource::SelfMade,
             retry: RetryPlan::default(),
             spool: SpoolMode::default(),
             quota_bytes: None,
@@ -240,6 +287,17 @@ impl DomainConfig {
 
     pub fn is_client(&self, ip: IpAddr) -> bool {
         self.clients.iter().any(|net| net.contains(ip))
+    }
+
+    /// The names that the domain's certificate is shown for.
+    pub fn names(&self) -> impl Iterator<Item = &Domain> {
+        std::iter::once(&self.name).chain(self.ehlo.as_ref().filter(|ehlo| **ehlo != self.name))
+    }
+
+    /// Takes a route in the order of terms, so that a printed configuration reads back equal.
+    pub fn add_route(&mut self, line: RouteLine) {
+        let at = self.routes.partition_point(|other| other.terms.rank() <= line.terms.rank());
+        self.routes.insert(at, line);
     }
 
     pub fn has_mailbox(&self, user: &LocalPart) -> bool {

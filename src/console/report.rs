@@ -67,6 +67,8 @@ pub struct DomainReport {
     pub name: String,
     pub addresses: Vec<AddressReport>,
     pub ehlo: String,
+    /// SHA-256 of the certificate that TLS clients see, as `AB:CD:...`.
+    pub certificate: Option<String>,
     /// Held back by the operator.
     pub held: bool,
     pub queued: usize,
@@ -309,6 +311,7 @@ fn domains_text(out: &mut String, width: usize, domains: &[DomainReport]) {
         let name = clean(&domain.name);
         let rows = domain.addresses.iter().map(|a| ("address", a.text())).chain([
             ("ehlo", clean(&domain.ehlo)),
+            ("certificate", or_dash(domain.certificate.as_deref())),
             ("queue", domain.queue()),
             ("last reply", or_dash(domain.last_reply.as_deref())),
         ]);
@@ -329,14 +332,15 @@ impl DomainReport {
 
     fn json(&self) -> Value {
         json!({
-            "name": self.name,
-            "addresses": all(&self.addresses, AddressReport::json),
-            "ehlo": self.ehlo,
-            "held": self.held,
-            "queued": self.queued,
-            "oldest_s": seconds(self.oldest),
-            "last_reply": self.last_reply,
-        })
+                   "name": self.name,
+                   "addresses": all(&self.addresses, AddressReport::json),
+        "ehlo": self.ehlo,
+                   "certificate_sha256": self.certificate,
+                   "held": self.held,
+                   "queued": self.queued,
+                   "oldest_s": seconds(self.oldest),
+                   "last_reply": self.last_reply,
+               })
     }
 }
 

@@ -1,8 +1,8 @@
 //! Small whole files and folders of the data directory.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 /// The bytes of a file.
@@ -40,6 +40,35 @@ pub fn remove(path: &Path) {
     if let Err(error) = fs::remove_file(path) {
         log::warn!("{}: {error}", path.display());
     }
+}
+
+/// What tells one version of a file from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    inode: u64,
+    bytes: u64,
+    changed_s: i64,
+    changed_ns: i64,
+}
+
+/// The stamp of a file; `None` when it cannot be looked at.
+pub fn stamp(path: &Path) -> Option<Stamp> {
+    let meta = fs::metadata(path).ok()?;
+    let (changed_s, changed_ns) = (meta.mtime(), meta.mtime_nsec());
+    Some(Stamp { inode: meta.ino(), bytes: meta.len(), changed_s, changed_ns })
+}
+
+/// The bytes of a file that may have at most `bytes_max` of them.
+pub fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = fs::File::open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
+    if read as u64 > bytes_max {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("it has more than {bytes_max} bytes"),
+        ));
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -4,17 +4,19 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use crate::config::Terms;
 use crate::limits::{LANE_CONNECTIONS_MAX, LANE_CONNECTIONS_START, OUTGOING_CONNECTIONS_MAX};
 use crate::mail::{Domain, QueueId};
 use crate::relay::judge::Answer;
 use crate::relay::route::NextHop;
 use crate::time::Instant;
 
-/// The key of a lane and of every pooled connection: who speaks, then to whom.
+/// The key of a lane and of every pooled connection: who speaks, then to whom, and on what terms.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LaneKey {
     pub sender: Domain,
     pub hop: NextHop,
+    pub terms: Terms,
 }
 
 /// A message of the lane's sender, for those of its recipients (by their place in the envelope) that this
@@ -203,7 +205,11 @@ mod tests {
     use std::time::Duration;
 
     fn key(sender: &str, to: &str) -> LaneKey {
-        LaneKey { sender: Domain::parse(sender).unwrap(), hop: NextHop::Mx(Domain::parse(to).unwrap()) }
+        LaneKey {
+            sender: Domain::parse(sender).unwrap(),
+            hop: NextHop::Mx(Domain::parse(to).unwrap()),
+            terms: Terms::default(),
+        }
     }
 
     fn add(dispatch: &mut Dispatch, key: &LaneKey, jobs: std::ops::Range<u64>) {

@@ -5,7 +5,7 @@
 use crate::limits::BODY_IN_MEMORY_BYTES_MAX;
 use crate::mail::compose::{self, ComposeError, Facts};
 use crate::mail::headers::{Gatherer, Section, SectionTooLong};
-use crate::mail::received::{Submitter, Trace};
+use crate::mail::received::{Protocol, Submitter, Trace};
 use crate::mail::{Address, Domain, Envelope, QueueId};
 use crate::relay::office::Office;
 use crate::relay::policy::Share;
@@ -35,11 +35,11 @@ pub enum Bearer {
         claimed: String,
         verified: Option<Domain>,
         extended: bool,
+        /// The cipher suite of a connection under TLS.
+        cipher: Option<String>,
     },
     /// A user of this machine.
-    Local {
-        user: String,
-    },
+    Local { user: String },
 }
 
 /// A message that is coming in.
@@ -217,11 +217,16 @@ impl Bearer {
     fn submitter(&self, utf8: bool) -> Submitter<'_> {
         match self {
             Bearer::Local { user } => Submitter::Local { user },
-            Bearer::Smtp { ip, claimed, verified, extended } => Submitter::Smtp {
+            Bearer::Smtp { ip, claimed, verified, extended, cipher } => Submitter::Smtp {
                 claimed,
                 verified: verified.as_ref(),
                 ip: *ip,
-                protocol: crate::mail::received::Protocol { extended: *extended, utf8, ..Default::default() },
+                protocol: Protocol {
+                    extended: *extended,
+                    tls: cipher.as_deref(),
+                    authenticated: false,
+                    utf8,
+                },
             },
         }
     }

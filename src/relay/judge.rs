@@ -24,6 +24,8 @@ pub struct Host {
     pub name: Arc<str>,
     /// It offers DSN: what becomes of the message from there on, it reports itself (RFC 3461 §5.2.1).
     pub reports: bool,
+    /// What its connection was under: `TLSv1.3 TLS_AES_256_GCM_SHA384, verified`.
+    pub tls: Option<Arc<str>>,
 }
 
 /// How one attempt ended for one recipient.
@@ -50,6 +52,7 @@ impl Answer {
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.host {
+            Some(Host { name, tls: Some(tls), .. }) => write!(f, "{name} ({tls}) said: {}", self.reply),
             Some(host) => write!(f, "{} said: {}", host.name, self.reply),
             None => self.reply.fmt(f),
         }

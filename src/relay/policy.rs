@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use crate::config::{Config, DomainConfig};
+use crate::config::{Config, DomainConfig, Service};
 use crate::limits::{ALIAS_STEPS_MAX, RECIPIENTS_MAX};
 use crate::mail::{Address, Domain, Envelope, LocalPart, Recipient, ReversePath};
 use crate::smtp::{Enhanced, Reply};
@@ -16,6 +16,8 @@ pub struct Door {
     pub reached: IpAddr,
     /// The client's address.
     pub client: IpAddr,
+    /// What is spoken at this port. At the submission ports only users send, whoever the mail is for.
+    pub service: Service,
 }
 
 /// A part of a message that one domain answers for: it keeps the spool, and its identity sends.
@@ -134,13 +136,19 @@ pub fn may_send<'c>(
     }
 }
 
-/// RCPT: hosted users are open to everyone, other systems' users to those who [`may_send`].
+/// RCPT: hosted users are open to everyone, other systems' users to those who [`may_send`]; the submission
+/// ports are open to the latter alone (RFC 6409 §4.3).
 pub fn check_recipient(
     config: &Config,
     door: &Door,
     reverse_path: &ReversePath,
     recipient: &Address,
 ) -> Result<(), Reply> {
+    if door.service != Service::Smtp {
+        may_send(config, door, reverse_path).map_err(|rule| {
+            Reply::new(550, Enhanced(5, 7, 1), format!("only users send mail here: {rule}"))
+        })?;
+    }
     match place(config, recipient) {
         Place::Mailbox(..) | Place::Alias(..) | Place::Forward(..) => Ok(()),
         Place::NoUser => Err(Reply::new(550, Enhanced(5, 1, 1), format!("<{recipient}>: no such user here"))),

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::config::{Config, Destination, DomainConfig, HostPort, Route};
+use crate::config::{Config, Destination, DomainConfig, HostPort, Route, Terms};
 use crate::limits::SMTP_PORT;
 use crate::mail::{Address, Domain, LocalPart};
 use crate::relay::policy::{Place, place};
@@ -15,7 +15,7 @@ pub enum Road {
     /// Into a mailbox of this box.
     Mailbox { domain: Domain, user: LocalPart },
     /// Over SMTP.
-    Smtp(NextHop),
+    Smtp(NextHop, Terms),
     /// Nowhere, for good.
     None(Reply),
 }
@@ -46,10 +46,10 @@ pub fn road(config: &Config, sender: &DomainConfig, recipient: &Address) -> Road
     match place(config, recipient) {
         Place::Mailbox(domain, user) => Road::Mailbox { domain: domain.name.clone(), user },
         Place::Forward(domain) => match &domain.forward {
-            Some(inner) => Road::Smtp(NextHop::Host(inner.clone())),
+            Some(inner) => Road::Smtp(NextHop::Host(inner.clone()), Terms::default()),
             None => no_user(recipient),
         },
-        Place::Elsewhere => Road::Smtp(next_hop(sender, &recipient.domain)),
+        Place::Elsewhere => next_hop(sender, &recipient.domain),
         // Aliases were followed when the message came in; one that came later sends it round once more.
         Place::Alias(..) | Place::NoUser | Place::Routed => no_user(recipient),
     }
@@ -59,12 +59,13 @@ fn no_user(recipient: &Address) -> Road {
     Road::None(Reply::new(550, Enhanced(5, 1, 1), format!("<{recipient}>: no such user here")))
 }
 
-fn next_hop(sender: &DomainConfig, to: &Domain) -> NextHop {
-    let of =
-        |key: Option<&Domain>| sender.routes.iter().find(|(d, _)| d.as_ref() == key).map(|(_, route)| route);
-    match (of(Some(to)).or_else(|| of(None)), to.as_literal()) {
+fn next_hop(sender: &DomainConfig, to: &Domain) -> Road {
+    let of = |key: Option<&Domain>| sender.routes.iter().find(|line| line.to.as_ref() == key);
+    let line = of(Some(to)).or_else(|| of(None));
+    let hop = match (line.map(|l| &l.route), to.as_literal()) {
         (Some(Route::Host(host)), _) => NextHop::Host(host.clone()),
         (_, Some(ip)) => NextHop::Host(HostPort { host: Destination::Ip(ip), port: SMTP_PORT }),
         (_, None) => NextHop::Mx(to.clone()),
-    }
+    };
+    Road::Smtp(hop, line.map(|l| l.terms.clone()).unwrap_or_default())
 }

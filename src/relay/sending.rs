@@ -130,14 +130,14 @@ impl Office {
                 }));
                 Ok(jobs)
             }
-            Road::Smtp(hop) => {
+            Road::Smtp(hop, terms) => {
                 if let Some(why) = homeless {
                     return Err((
                         places,
                         Attempt::NoAddress(Answer::own(451, Enhanced(4, 3, 5), why.to_owned())),
                     ));
                 }
-                let key = LaneKey { sender: owner.clone(), hop };
+                let key = LaneKey { sender: owner.clone(), hop, terms };
                 match self.dispatch.add(&key, Job { id, recipients: places }, now.mono) {
                     Ok(()) => Ok(1),
                     Err((job, why)) => Err((job.recipients, Attempt::Unreached(why))),

@@ -120,7 +120,7 @@ impl Desk {
 }
 
 fn said(code: u16, status: Enhanced, text: &'static str) -> Answer {
-    let host = Host { name: "mx.xyz.com".into(), reports: false };
+    let host = Host { name: "mx.xyz.com".into(), reports: false, tls: None };
     Answer { host: Some(host), reply: Reply::new(code, status, text) }
 }
 

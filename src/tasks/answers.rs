@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::{Config, DomainConfig};
+use crate::config::DomainConfig;
 use crate::console::report::{
     AddressReport, AddressState, DomainReport, LogLine, MemoryPart, MemoryReport, MessageReport, QueueEntry,
     RecipientReport, RecipientState, StatusReport,
@@ -18,7 +18,7 @@ use crate::relay::queue::Stand;
 use crate::relay::{Content, Office, Post};
 use crate::spool::{self, Meta, State};
 use crate::tasks::station::Station;
-use crate::time::Now;
+use crate::time::{Now, WallTime};
 
 pub fn status(station: &Station) -> StatusReport {
     let (now, office) = (clock::now(), station.office.borrow());
@@ -48,7 +48,7 @@ pub fn status(station: &Station) -> StatusReport {
         bounced,
         memory_used_bytes: memory.parts.iter().map(|p| p.used_bytes).sum(),
         memory_bound_bytes: memory.parts.iter().map(|p| p.bound_bytes).sum(),
-        alarms: on_trial(station, now).into_iter().chain(alarms(&office, config)).collect(),
+        alarms: on_trial(station, now).into_iter().chain(alarms(station, &office, now.wall)).collect(),
     }
 }
 
@@ -65,7 +65,8 @@ fn on_trial(station: &Station, now: Now) -> Option<String> {
 }
 
 /// What the operator should look at.
-fn alarms(office: &Office, config: &Config) -> Vec<String> {
+fn alarms(station: &Station, office: &Office, now: WallTime) -> Vec<String> {
+    let config = office.config();
     let addresses = config.domains.iter().flat_map(|d| d.addresses.iter().map(move |a| (d, a.ip)));
     let mut alarms: Vec<String> = addresses
         .filter_map(|(domain, ip)| office.pending_reason(ip).map(|why| (domain, ip, why)))
@@ -74,6 +75,7 @@ fn alarms(office: &Office, config: &Config) -> Vec<String> {
     alarms.extend(
         office.posts().flat_map(|(name, post)| post.alarms.iter().map(move |a| format!("{name}: {a}"))),
     );
+    alarms.extend(station.certificates.alarms(config, now));
     alarms
 }
 
@@ -91,6 +93,7 @@ pub fn domains(station: &Station) -> Vec<DomainReport> {
             name: domain.name.to_string(),
             addresses: domain.addresses.iter().map(|a| address(a.ip)).collect(),
             ehlo: domain.ehlo_name().to_string(),
+            certificate: station.certificates.fingerprint(&domain.name),
             held: false,
             queued: post.map_or(0, |p| p.queue.len()),
             oldest: post.and_then(|p| oldest(p, now)),

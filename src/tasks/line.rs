@@ -12,6 +12,7 @@ use async_io::Async;
 use event_listener::EventListener;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 
+use crate::config::{Terms, TlsTerms};
 use crate::console::answer;
 use crate::limits::{CONNECT_WAIT_S, REPLY_BUFFER_BYTES, SPOOL_READ_BYTES};
 use crate::mail::{Domain, Envelope, QueueId};
@@ -20,6 +21,7 @@ use crate::relay::{Answer, Attempt, Body, Content, Host, LaneKey};
 use crate::smtp::client::{Event, Session};
 use crate::smtp::{Enhanced, Reply};
 use crate::tasks::station::Station;
+use crate::tasks::stream::Stream;
 use crate::tasks::targets::{self, Target};
 use crate::tasks::timer::{by, sleep_until};
 use crate::time::Instant;
@@ -28,9 +30,11 @@ use crate::time::Instant;
 pub struct Line {
     station: Rc<Station>,
     host: Arc<str>,
-    stream: Async<TcpStream>,
+    stream: Stream,
     session: Session,
     reused: bool,
+    /// What the connection is under, in words.
+    tls: Option<Arc<str>>,
     /// The exchange so far, for a watcher of the next message; kept while somebody watches at all.
     seen: Vec<String>,
 }
@@ -42,7 +46,7 @@ pub async fn reach(station: &Rc<Station>, key: &LaneKey) -> Result<Line, Attempt
     let ehlo = config.domain(&key.sender).map_or_else(|| key.sender.clone(), |d| d.ehlo_name().clone());
     let mut last = None;
     for target in targets {
-        match Line::open(station, &target, ehlo.clone()).await {
+        match Line::reach(station, &target, &ehlo, &key.terms).await {
             Ok(line) => return Ok(line),
             Err(attempt) => {
                 log::info!("{} to {} [{}]: {}", key.sender, target.host, target.address, attempt.answer());
@@ -54,6 +58,82 @@ pub async fn reach(station: &Rc<Station>, key: &LaneKey) -> Result<Line, Attempt
 }
 
 impl Line {
+    /// A line on these terms. A host that offers TLS and cannot do it is called again, in the clear, where
+    /// that is allowed.
+    async fn reach(
+        station: &Rc<Station>,
+        target: &Target,
+        ehlo: &Domain,
+        terms: &Terms,
+    ) -> Result<Line, Attempt> {
+        let mut line = Line::open(station, target, ehlo.clone()).await?;
+        match (line.secure().await, terms.tls) {
+            (Ok(()), TlsTerms::Opportunistic) => Ok(line),
+            (Ok(()), TlsTerms::Required) => line.insist().await,
+            (Err(Unsecured::Stays(_)), TlsTerms::Opportunistic) => Ok(line),
+            (Err(Unsecured::Lost(why)), TlsTerms::Opportunistic) => {
+                log::warn!("{}: no TLS, so in the clear: {why}", line.host);
+                Line::open(station, target, ehlo.clone()).await
+            }
+            (Err(Unsecured::Stays(why) | Unsecured::Lost(why)), TlsTerms::Required) => {
+                Err(line.untrusted(&why).await)
+            }
+        }
+    }
+
+    /// Goes on only with a host that has proved its name.
+    async fn insist(self) -> Result<Line, Attempt> {
+        match self.verified() {
+            Ok(()) => Ok(self),
+            Err(why) => Err(self.untrusted(&format!("its certificate does not do: {why}")).await),
+        }
+    }
+
+    /// Nothing is sent: the route requires TLS.
+    async fn untrusted(self, why: &str) -> Attempt {
+        let text = format!("{}: TLS is required, but {why}", self.host);
+        self.quit(None).await;
+        unreached(Enhanced(4, 7, 5), text)
+    }
+
+    /// Takes up TLS where the host offers it.
+    async fn secure(&mut self) -> Result<(), Unsecured> {
+        if !self.session.extensions().starttls {
+            return Err(Unsecured::Stays("the host does not offer it".to_owned()));
+        }
+        self.session.start_tls(clock::mono());
+        match self.next_event().await {
+            Event::StartTls => self.handshake().await.map_err(Unsecured::Lost),
+            Event::TlsRefused(reply) => Err(Unsecured::Stays(format!("the host refuses it: {reply}"))),
+            event => Err(Unsecured::Lost(broken(event))),
+        }
+    }
+
+    async fn handshake(&mut self) -> Result<(), String> {
+        let config = self.station.certificates.outgoing().config.clone();
+        let done = self.stream.connect(config, &self.host, self.session.deadline()).await;
+        let spoken = match done {
+            Ok(spoken) => spoken,
+            Err(error) => {
+                self.session.closed();
+                return Err(format!("the handshake failed: {error}"));
+            }
+        };
+        let trust = if self.verified().is_ok() { "verified" } else { "not verified" };
+        self.tls = Some(format!("{} {}, {trust}", spoken.version, spoken.cipher).into());
+        self.session.tls_started(clock::mono());
+        match self.next_event().await {
+            Event::Ready => Ok(()),
+            event => Err(broken(event)),
+        }
+    }
+
+    /// Whether the host's certificate is trusted and has its name.
+    fn verified(&self) -> Result<(), String> {
+        let outgoing = self.station.certificates.outgoing();
+        outgoing.verify(self.stream.certificates(), &self.host, clock::now().wall)
+    }
+
     async fn open(station: &Rc<Station>, target: &Target, ehlo: Domain) -> Result<Line, Attempt> {
         let stream = connect(target).await.map_err(|error| obstacle(target, &error))?;
         let mut session = Session::new(ehlo, clock::mono());
@@ -61,8 +141,9 @@ impl Line {
             session.record_transcript();
         }
         let host = target.host.as_str().into();
-        let mut line =
-            Line { station: station.clone(), host, stream, session, reused: false, seen: Vec::new() };
+        let stream = Stream::Clear(stream);
+        let station = station.clone();
+        let mut line = Line { station, host, stream, session, tls: None, reused: false, seen: Vec::new() };
         match line.next_event().await {
             Event::Ready => Ok(line),
             event => Err(line.not_ready(event)),
@@ -70,12 +151,10 @@ impl Line {
     }
 
     fn not_ready(&self, event: Event) -> Attempt {
-        let why = match event {
-            Event::Refused(reply) => return Attempt::Unreached(self.said(reply)),
-            Event::Broken(why) => why,
-            _ => "it closed the connection".to_owned(),
-        };
-        unreached(Enhanced(4, 4, 2), format!("{}: {why}", self.host))
+        match event {
+            Event::Refused(reply) => Attempt::Unreached(self.said(reply)),
+            event => unreached(Enhanced(4, 4, 2), format!("{}: {}", self.host, broken(event))),
+        }
     }
 
     /// Whether the host takes another message.
@@ -130,7 +209,8 @@ impl Line {
     }
 
     fn said(&self, reply: Reply) -> Answer {
-        let host = Host { name: self.host.clone(), reports: self.session.extensions().dsn };
+        let reports = self.session.extensions().dsn;
+        let host = Host { name: self.host.clone(), reports, tls: self.tls.clone() };
         Answer { host: Some(host), reply }
     }
 
@@ -200,7 +280,8 @@ impl Line {
                 None => return Err(io::ErrorKind::TimedOut.into()),
             }
         }
-        Ok(())
+        let flushed = by(self.session.deadline(), self.stream.flush()).await;
+        flushed.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Waits idle until `called` or `until`. False: time is up, or the host has something to say, which
@@ -213,7 +294,7 @@ impl Line {
         let end = async {
             future::or(sleep_until(until), async {
                 // Whatever this brings, the line is over.
-                let _ = self.stream.readable().await;
+                let _ = self.stream.read(&mut [0]).await;
             })
             .await;
             false
@@ -247,6 +328,23 @@ impl Line {
         for line in std::mem::take(&mut self.seen) {
             self.station.watchers.show(id, line);
         }
+    }
+}
+
+/// Why a line is not under TLS.
+enum Unsecured {
+    /// It is of use in the clear.
+    Stays(String),
+    /// It is of no use at all.
+    Lost(String),
+}
+
+/// How a line came to its end.
+fn broken(event: Event) -> String {
+    match event {
+        Event::Refused(reply) => format!("it said: {reply}"),
+        Event::Broken(why) => why,
+        _ => "it closed the connection".to_owned(),
     }
 }
 

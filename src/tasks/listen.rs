@@ -9,7 +9,7 @@ use async_io::Async;
 use futures_lite::AsyncWriteExt;
 use smol::Task;
 
-use crate::config::{Config, Port};
+use crate::config::{Config, Service};
 use crate::limits::SESSIONS_MAX;
 use crate::os::sockets;
 use crate::relay::Door;
@@ -19,7 +19,7 @@ use crate::tasks::station::Station;
 /// The open doors, by address.
 #[derive(Default)]
 pub struct Doors {
-    open: BTreeMap<SocketAddr, Task<()>>,
+    open: BTreeMap<SocketAddr, (Service, Task<()>)>,
     /// Doors that could not be opened, and why.
     shut: BTreeMap<SocketAddr, String>,
 }
@@ -27,18 +27,19 @@ pub struct Doors {
 impl Doors {
     /// Opens what the configuration wants, closes what it no longer wants, tries again what is shut.
     pub fn arrange(&mut self, station: &Rc<Station>, config: &Config) {
-        let wanted = wanted(config);
-        self.open.retain(|address, _| wanted.contains(address));
+        let wanted: BTreeMap<SocketAddr, Service> = config.listeners().into_iter().collect();
+        self.open.retain(|address, (service, _)| wanted.get(address) == Some(service));
         self.shut.clear();
-        for address in wanted {
+        for (address, service) in wanted {
             if self.open.contains_key(&address) {
                 continue;
             }
             match sockets::listen(address).and_then(Async::new) {
                 Ok(listener) => {
-                    log::info!("listening on {address}");
-                    let task = station.executor.spawn(answer(station.clone(), listener, address.ip()));
-                    self.open.insert(address, task);
+                    log::info!("listening on {address} for {}", service.word());
+                    let task =
+                        station.executor.spawn(answer(station.clone(), listener, address.ip(), service));
+                    self.open.insert(address, (service, task));
                 }
                 Err(error) => {
                     log::warn!("not listening on {address}: {error}");
@@ -58,22 +59,11 @@ impl Doors {
     }
 }
 
-/// Every address on which mail is taken.
-fn wanted(config: &Config) -> Vec<SocketAddr> {
-    let Port::On(port) = config.machine.smtp else { return Vec::new() };
-    let domains = config.domains.iter().flat_map(|d| &d.addresses);
-    let mut wanted: Vec<SocketAddr> =
-        config.machine.addresses.iter().chain(domains).map(|a| SocketAddr::new(a.ip, port)).collect();
-    wanted.sort_unstable();
-    wanted.dedup();
-    wanted
-}
-
-async fn answer(station: Rc<Station>, listener: Async<TcpListener>, reached: IpAddr) {
+async fn answer(station: Rc<Station>, listener: Async<TcpListener>, reached: IpAddr, service: Service) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let door = Door { reached, client: peer.ip().to_canonical() };
+                let door = Door { reached, client: peer.ip().to_canonical(), service };
                 admit(&station, stream, door);
             }
             // Out of descriptors or memory: what is open has to end first.

@@ -7,10 +7,14 @@
 //!                      sender -> connection -> line, targets -> resolve
 //!                         `----> mailbox -> (flusher thread)
 //! control -> shell, submission, editing -> settings -> [office]        nic -> listen, [office]
+//! control -> shell, submission -> [office]        nic -> listen, [office]
+//! listen, line -> stream -> certificates
+//! control -> [office]        nic -> listen, [office]
 //! ```
 
 pub mod addresses;
 pub mod answers;
+pub mod certificates;
 pub mod committer;
 pub mod connection;
 pub mod control;
@@ -30,6 +34,7 @@ pub mod session;
 pub mod settings;
 pub mod shell;
 pub mod station;
+pub mod stream;
 pub mod submission;
 pub mod talk;
 pub mod targets;

@@ -6,30 +6,42 @@ use std::net::TcpStream;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_io::Async;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 
-use crate::limits::{BODY_IN_MEMORY_BYTES_MAX, FALSE_CLAIMERS_MAX, SESSION_BUFFER_BYTES};
+use crate::config::Service;
+use crate::limits::{
+    BODY_IN_MEMORY_BYTES_MAX, FALSE_CLAIMERS_MAX, SESSION_BUFFER_BYTES, TLS_HANDSHAKE_WAIT_S,
+};
 use crate::mail::Domain;
 use crate::mail::envelope::Envelope;
 use crate::os::clock;
 use crate::relay::intake::{Bearer, Intake, Source};
 use crate::relay::{Answer, Door, FrontDesk, Safe, policy};
-use crate::smtp::server::{Action, Peer, Session, Settings};
+use crate::smtp::server::{Action, Peer, Session, Settings, Tls};
 use crate::smtp::{Enhanced, Reply};
 use crate::tasks::station::Station;
-use crate::tasks::timer::sleep_until;
+use crate::tasks::stream::Stream;
+use crate::tasks::timer::{by, sleep_until};
+use crate::time::Instant;
+use crate::tls::Spoken;
 
 /// Serves one connection until it ends.
 pub async fn serve(station: Rc<Station>, stream: Async<TcpStream>, door: Door) {
     let client = door.client;
+    let tls_first = door.service == Service::Submissions;
     let desk = FrontDesk::new(station.config(), door);
-    let session = Session::new(Settings::new(desk.greeting_name()), Peer { ip: client }, clock::mono());
+    let name = desk.greeting_name();
+    let starttls = !tls_first && station.certificates.can_serve(&name);
+    let settings = Settings { starttls, ..Settings::new(name) };
+    let session = Session::new(settings, Peer { ip: client }, clock::mono());
     let mut visit = Visit {
         station: station.clone(),
-        stream,
+        stream: Stream::Clear(stream),
         desk,
+        handshake: tls_first.then(|| clock::mono() + Duration::from_secs(TLS_HANDSHAKE_WAIT_S)),
         session,
         intake: None,
         arrival: None,
@@ -45,7 +57,7 @@ pub async fn serve(station: Rc<Station>, stream: Async<TcpStream>, door: Door) {
 
 struct Visit {
     station: Rc<Station>,
-    stream: Async<TcpStream>,
+    stream: Stream,
     desk: FrontDesk,
     session: Session,
     /// The message that is coming in.
@@ -54,6 +66,8 @@ struct Visit {
     /// Bytes that the session has not taken yet.
     unread: Vec<u8>,
     told_to_stop: bool,
+    /// TLS comes next, by then.
+    handshake: Option<Instant>,
 }
 
 type NameSearch = Pin<Box<dyn Future<Output = Option<Domain>>>>;
@@ -70,11 +84,13 @@ impl Visit {
     async fn run(&mut self) -> io::Result<()> {
         let mut buffer = vec![0; SESSION_BUFFER_BYTES];
         let mut name = Some(self.look_up());
+        self.secure().await?;
         loop {
             self.feed();
             self.act().await;
             self.let_flash_catch_up().await;
             self.flush().await?;
+            self.secure().await?;
             if self.session.is_finished() {
                 return Ok(());
             }
@@ -110,8 +126,7 @@ impl Visit {
         while let Some(action) = self.session.next_action() {
             match action {
                 Action::ResolvePeer | Action::Close => {}
-                // Never offered, so never taken up.
-                Action::StartTls => return,
+                Action::StartTls => self.handshake = Some(self.session.deadline()),
                 Action::Refused { line, reply } => {
                     log::warn!("{}: {line:?} refused: {reply}", self.desk.door().client)
                 }
@@ -131,6 +146,19 @@ impl Visit {
             }
             self.drain_content();
         }
+    }
+
+    /// Does the handshake that is due. What came before it in the clear counts for nothing.
+    async fn secure(&mut self) -> io::Result<()> {
+        let Some(deadline) = self.handshake.take() else { return Ok(()) };
+        self.unread.clear();
+        let Some(config) = self.station.certificates.server(&self.desk.greeting_name()) else {
+            return Err(io::Error::other("there is no certificate for TLS"));
+        };
+        let Spoken { version, cipher } = self.stream.accept(config, deadline).await?;
+        let binding = self.stream.binding();
+        self.session.tls_started(clock::mono(), Tls { version, cipher, binding });
+        Ok(())
     }
 
     /// Moves content out of the session when a good deal has come together.
@@ -165,6 +193,7 @@ impl Visit {
             claimed: client.claimed.as_ref().map(|c| c.to_string()).unwrap_or_default(),
             verified: client.verified.clone(),
             extended: client.extended,
+            cipher: client.tls.as_ref().map(|tls| tls.cipher.clone()),
         };
         let our_name = self.desk.greeting_name();
         let source = Source { our_name, author, bearer, drop_bcc: false, full_name: None };
@@ -214,17 +243,13 @@ impl Visit {
     /// Writes what the session has to say; a client that does not read gets no more than its time.
     async fn flush(&mut self) -> io::Result<()> {
         while !self.session.output().is_empty() {
-            let write = async { Some(self.stream.write(self.session.output()).await) };
-            let late = async {
-                sleep_until(self.session.deadline()).await;
-                None
-            };
-            match future::or(write, late).await {
+            match by(self.session.deadline(), self.stream.write(self.session.output())).await {
                 Some(written) => self.session.sent(written?),
                 None => return Err(io::ErrorKind::TimedOut.into()),
             }
         }
-        Ok(())
+        let flushed = by(self.session.deadline(), self.stream.flush()).await;
+        flushed.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
     }
 
     async fn wait(&mut self, buffer: &mut [u8], name: &mut Option<NameSearch>) -> io::Result<Woken> {

@@ -198,6 +198,7 @@ fn apply(station: &Rc<Station>, spools: Vec<OpenSpool>) {
         }
     }
     station.resolver.configure(&config);
+    station.certificates.follow(&config, clock::now().wall);
     station.nic.apply(&config);
     addresses::follow(station);
     station.to_commit.notify(usize::MAX);

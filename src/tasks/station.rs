@@ -22,6 +22,7 @@ use crate::relay::intake::Intake;
 use crate::relay::{LaneKey, Office, Receipt, Safe};
 use crate::smtp::{Enhanced, Reply};
 use crate::spool::BatchError;
+use crate::tasks::certificates::Certificates;
 use crate::tasks::listen::Doors;
 use crate::tasks::nic::NicKeeper;
 use crate::tasks::resolve::Resolver;
@@ -38,6 +39,7 @@ pub struct Station {
     pub office: RefCell<Office>,
     pub doors: RefCell<Doors>,
     pub resolver: Resolver,
+    pub certificates: Certificates,
     pub nic: NicKeeper,
     pub flusher: Flusher,
     pub log: Arc<Ring>,
@@ -105,6 +107,7 @@ pub struct Parts {
     pub settings: Settings,
     pub office: Office,
     pub resolver: Resolver,
+    pub certificates: Certificates,
     pub nic: NicKeeper,
     pub flusher: Flusher,
     pub log: Arc<Ring>,
@@ -112,7 +115,7 @@ pub struct Parts {
 
 impl Station {
     pub fn new(parts: Parts) -> Rc<Self> {
-        let Parts { executor, data, settings, office, resolver, nic, flusher, log } = parts;
+        let Parts { executor, data, settings, office, resolver, certificates, nic, flusher, log } = parts;
         let meters = Meters::default();
         meters.started.set(clock::mono());
         Rc::new(Station {
@@ -122,6 +125,7 @@ impl Station {
             office: RefCell::new(office),
             doors: RefCell::default(),
             resolver,
+            certificates,
             log,
             nic,
             flusher,

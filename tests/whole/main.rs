@@ -11,4 +11,5 @@ mod lab;
 mod mx;
 mod nic;
 mod rfc5321;
+mod tls;
 mod world;

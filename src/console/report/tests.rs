@@ -93,6 +93,7 @@ fn domains_tell_which_address_waits_and_why() {
             },
         ],
         ehlo: "bcd.com".to_owned(),
+        certificate: Some("AB:CD".to_owned()),
         held: false,
         queued: 0,
         oldest: None,
@@ -100,17 +101,18 @@ fn domains_tell_which_address_waits_and_why() {
     }]);
     let wanted = "\
 bcd.com
-  address     192.0.2.70 up
-  address     2001:db8::70 pending: not on eth0: permission denied
-  ehlo        bcd.com
-  queue       0
-  last reply  250 ok
+  address      192.0.2.70 up
+  address      2001:db8::70 pending: not on eth0: permission denied
+  ehlo         bcd.com
+  certificate  AB:CD
+  queue        0
+  last reply   250 ok
 ";
     assert_eq!(report.text(80), wanted);
     let json = concat!(
         r#"{"domains":[{"name":"bcd.com","addresses":[{"address":"192.0.2.70","state":"up","reason":null},"#,
         r#"{"address":"2001:db8::70","state":"pending","reason":"not on eth0: permission denied"}],"#,
-        r#""ehlo":"bcd.com","held":false,"queued":0,"oldest_s":null,"last_reply":"250 ok"}]}"#,
+        r#""ehlo":"bcd.com","certificate_sha256":"AB:CD","held":false,"queued":0,"oldest_s":null,"last_reply":"250 ok"}]}"#,
         "\n"
     );
     assert_eq!(report.json(), json);

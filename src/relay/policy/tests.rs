@@ -34,7 +34,7 @@ fn config() -> Config {
 }
 
 fn door(reached: &str, client: &str) -> Door {
-    Door { reached: reached.parse().unwrap(), client: client.parse().unwrap() }
+    Door { reached: reached.parse().unwrap(), client: client.parse().unwrap(), service: Service::Smtp }
 }
 
 fn path(text: &str) -> ReversePath {

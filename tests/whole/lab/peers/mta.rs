@@ -29,6 +29,11 @@ impl Mta {
         Mta::start(host, Kind::Postfix, name, dns, &[])
     }
 
+    /// Postfix with further lines in its main.cf.
+    pub fn postfix_with(host: &Host, name: &str, dns: &str, lines: &[&str]) -> Mta {
+        Mta::start(host, Kind::Postfix, name, dns, lines)
+    }
+
     pub fn exim(host: &Host, name: &str, dns: &str) -> Mta {
         Mta::start(host, Kind::Exim, name, dns, &[])
     }
