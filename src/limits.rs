@@ -133,6 +133,10 @@ pub const DURATION_S_MAX: u64 = 100 * 86_400;
 pub const WATCHDOG_FEED_S: u64 = 5;
 /// How long a start must go well before its slot is the one to start from now on.
 pub const HEALTHY_AFTER_S: u64 = 60;
+/// The head of a web server's answer.
+pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// How long a web server may be silent.
+pub const HTTP_WAIT_S: u64 = 30;
 /// The head of an update's parcel.
 pub const PARCEL_HEAD_BYTES_MAX: usize = 1024;
 /// A slot's partition, as `board/disk.cfg` cuts it.

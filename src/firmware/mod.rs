@@ -3,4 +3,4 @@
 
 pub mod parcel;
 
-pub use parcel::{Head, Opened, ParcelError, Unpacker};
+pub use parcel::{Head, ParcelError, Unpacker};

@@ -73,27 +73,21 @@ enum State {
     Image { head: Head, seen: u64, digest: Context },
 }
 
-/// What one piece gave: the bytes of the image in it.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Opened<'p> {
-    pub image: &'p [u8],
-}
-
 impl Unpacker {
     /// `key` verifies the head; `board` is the name of this box's board.
     pub fn new(key: [u8; KEY_BYTES], board: &str) -> Self {
         Unpacker { key, board: board.to_owned(), state: State::Head(Vec::new()) }
     }
 
-    /// Takes the next piece.
+    /// Takes the next piece, and gives the bytes of the image in it.
     ///
     /// # Errors
     /// Whatever is wrong with the head, or more bytes than announced. The parcel is of no use then.
-    pub fn input<'p>(&mut self, piece: &'p [u8]) -> Result<Opened<'p>, ParcelError> {
+    pub fn input<'p>(&mut self, piece: &'p [u8]) -> Result<&'p [u8], ParcelError> {
         let image = match &mut self.state {
             State::Image { .. } => piece,
             State::Head(gathered) => {
-                let Some(used) = gather(gathered, piece)? else { return Ok(Opened { image: &[] }) };
+                let Some(used) = gather(gathered, piece)? else { return Ok(&[]) };
                 let head = read_head(gathered, &self.key, &self.board)?;
                 self.state = State::Image { head, seen: 0, digest: Context::new(&SHA256) };
                 &piece[used..]
@@ -106,7 +100,7 @@ impl Unpacker {
             }
             digest.update(image);
         }
-        Ok(Opened { image })
+        Ok(image)
     }
 
     /// The parcel has ended.
@@ -205,7 +199,7 @@ mod tests {
         let mut unpacker = Unpacker::new(key(), "pc");
         let mut image = Vec::new();
         for piece in parcel.chunks(piece) {
-            image.extend_from_slice(unpacker.input(piece)?.image);
+            image.extend_from_slice(unpacker.input(piece)?);
         }
         unpacker.finish().map(|_| image)
     }

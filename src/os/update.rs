@@ -8,6 +8,9 @@ use std::path::Path;
 
 use ring::digest::{Context, SHA256};
 
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+
+use super::disk::Disk;
 use super::init::Machine;
 use super::slots::Slot;
 use crate::firmware::parcel::KEY_BYTES;
@@ -18,6 +21,9 @@ use crate::limits::UPDATE_PIECE_BYTES;
 const BOARD: &str = "/board";
 /// The public half of the key that signs updates, on the image: 32 bytes.
 const KEY: &str = "/update.key";
+
+/// Where a stick is mounted while a file on it is opened.
+const STICK: &str = "/run/stick";
 
 /// One update.
 pub struct Update {
@@ -46,9 +52,9 @@ impl Update {
     /// # Errors
     /// `InvalidData` with the parcel's own words; those of writing.
     pub fn input(&mut self, piece: &[u8]) -> io::Result<()> {
-        let opened = self.unpacker.input(piece).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
-        if !opened.image.is_empty() {
-            self.device.write_all(opened.image)?;
+        let image = self.unpacker.input(piece).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
+        if !image.is_empty() {
+            self.device.write_all(image)?;
             self.device.sync_data()?;
         }
         Ok(())
@@ -86,12 +92,28 @@ fn read_back(device: &mut File, head: &Head) -> io::Result<()> {
     }
 }
 
-/// The file of an update, to be read piece by piece.
+/// The file of an update: on this box where `name` is a whole path, else on a USB stick or card with a vfat
+/// file system. The stick may be pulled once the file has been read.
 ///
 /// # Errors
-/// Those of opening it.
-pub fn open(path: &Path) -> io::Result<File> {
-    File::open(path)
+/// `NotFound` when no stick has the file.
+pub fn open(machine: &Machine, name: &Path) -> io::Result<File> {
+    if name.is_absolute() {
+        return File::open(name);
+    }
+    let sticks = machine.disk.as_ref().map(Disk::others).unwrap_or_default();
+    let found = sticks.iter().find_map(|stick| open_on(stick, name).ok());
+    found.ok_or_else(|| not_here("no stick with a vfat file system has that file"))
+}
+
+fn open_on(stick: &Path, name: &Path) -> io::Result<File> {
+    fs::create_dir_all(STICK)?;
+    let closed = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    mount(stick, STICK, "vfat", closed, None)?;
+    let file = File::open(Path::new(STICK).join(name));
+    // The open file keeps the file system; nothing else needs the mount.
+    unmount(STICK, UnmountFlags::DETACH)?;
+    file
 }
 
 fn not_here(why: &str) -> io::Error {

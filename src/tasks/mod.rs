@@ -39,4 +39,5 @@ pub mod submission;
 pub mod talk;
 pub mod targets;
 pub mod timer;
+pub mod update;
 pub mod watch;
