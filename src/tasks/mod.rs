@@ -26,6 +26,7 @@ pub mod machine;
 pub mod mailbox;
 pub mod netlink;
 pub mod nic;
+pub mod operating;
 pub mod posts;
 pub mod resolve;
 pub mod sender;
