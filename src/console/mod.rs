@@ -33,7 +33,6 @@ pub mod first_boot;
 pub mod help;
 mod layout;
 pub mod line_editor;
-pub mod machine;
 pub mod report;
 pub mod wire;
 

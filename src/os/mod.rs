@@ -17,6 +17,5 @@ pub mod slots;
 pub mod sockets;
 pub mod tty;
 pub mod udp;
-pub mod update;
 pub mod users;
 pub mod watchdog;

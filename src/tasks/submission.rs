@@ -289,7 +289,7 @@ pub async fn from_console(
 
 /// The lines of a message up to one with a dot alone; `None` when the user broke off.
 async fn ask_text(talk: &mut Talk, mut text: Note) -> io::Result<Option<Vec<u8>>> {
-    let mut prompt = "Text, then a line with a dot:\n";
+    let mut prompt = "Text, then a line with a dot: ";
     loop {
         match talk.ask(prompt, true).await? {
             Heard::Line(line) if line == "." => return Ok(Some(text.into_bytes())),

@@ -5,11 +5,15 @@
 // The house reads no clock and never sleeps; whoever watches it from outside must.
 #![allow(clippy::disallowed_methods)]
 
+mod addresses;
+mod command_line;
 mod dns;
+mod door;
 mod figures;
 mod lab;
 mod mx;
 mod nic;
+mod queue;
 mod rfc5321;
 mod tls;
 mod world;

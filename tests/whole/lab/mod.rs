@@ -18,7 +18,7 @@ pub use dialogue::Dialogue;
 pub use message::{Message, split_mbox};
 pub use namespace::{Host, Running};
 pub use remote::{Remote, Reply};
-pub use stagepost::{Outcome, Stagepost, run_binary};
+pub use stagepost::{Stagepost, run_binary};
 pub use wait::{PATIENCE, until, until_true};
 
 /// The lab's own addresses, as the figures place them.

@@ -153,10 +153,10 @@ impl Running {
         let _ = self.child.wait();
     }
 
-    /// Sends SIGTERM.
+    /// Sends SIGTERM, unless it has ended.
     pub fn terminate(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
     }
 
     /// The exit code, once it has ended by itself.

@@ -130,7 +130,7 @@ fn serve(stream: &TcpStream, record: &Mutex<Record>, answer: &Answer) {
         hear(line);
         let usual = session.command(line);
         let decision = answer(line);
-        let data_begins = line.eq_ignore_ascii_case("DATA") && matches!(decision, Reply::Usual);
+        let data_begins = usual.starts_with("354") && matches!(decision, Reply::Usual);
         if let (Reply::Usual, Some(recipient)) = (&decision, path(line, "RCPT TO:")) {
             session.recipients.push(recipient);
         }
