@@ -105,8 +105,18 @@ async fn serve(executor: Rc<LocalExecutor<'static>>, start: Start) -> Result<(),
     let certificates = Certificates::new(data.join("certificates"));
     certificates.follow(&config, clock::now().wall);
     let (flusher, flushed) = Flusher::start().map_err(|e| format!("the flusher's thread: {e}"))?;
-    let station =
-        Station::new(Parts { executor, data, settings, office, resolver, certificates, nic, flusher, log });
+    let station = Station::new(Parts {
+        executor,
+        data,
+        settings,
+        office,
+        resolver,
+        certificates,
+        nic,
+        flusher,
+        log,
+        machinist: machinist.clone(),
+    });
     station.spawn(committer::take_back(station.clone(), flushed));
     start_tasks(&station, control, maildirs);
     if machinist.is_some() {

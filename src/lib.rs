@@ -17,6 +17,7 @@
 //!      config/                one grammar for the file and the console
 //!      tls/                   certificates, and what is made of another host's
 //!      net/                   wanted and actual addresses -> additions and removals
+//!      firmware/              a signed update, piece by piece
 //! F2b  relay/                 who may send; where it goes; when; what a reply means
 //!      console/               keystrokes -> lines; one table of commands
 //! F3   os/                    every system call: clock, sockets, NIC, files, terminal, process
@@ -31,6 +32,7 @@ pub mod config;
 pub mod console;
 pub mod daemon;
 pub mod dns;
+pub mod firmware;
 pub mod limits;
 pub mod mail;
 pub mod net;

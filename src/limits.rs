@@ -133,6 +133,16 @@ pub const DURATION_S_MAX: u64 = 100 * 86_400;
 pub const WATCHDOG_FEED_S: u64 = 5;
 /// How long a start must go well before its slot is the one to start from now on.
 pub const HEALTHY_AFTER_S: u64 = 60;
+/// The head of a web server's answer.
+pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// How long a web server may be silent.
+pub const HTTP_WAIT_S: u64 = 30;
+/// The head of an update's parcel.
+pub const PARCEL_HEAD_BYTES_MAX: usize = 1024;
+/// A slot's partition, as `board/disk.cfg` cuts it.
+pub const SLOT_BYTES_MAX: u64 = 12 * 1024 * 1024;
+/// Bytes of an update that are written, or read back, at once.
+pub const UPDATE_PIECE_BYTES: usize = 64 * 1024;
 /// Starts in a row that nobody called healthy, before the saved configuration is left aside.
 pub const FAILED_STARTS_MAX: usize = 3;
 /// From the end of a session on the serial line to the next.

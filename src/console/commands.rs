@@ -6,6 +6,7 @@ use crate::config::argument::Argument;
 use crate::config::candidate::CONFIRM_MINUTES_USUAL;
 use crate::config::grammar::{self, Spelling, shown};
 use crate::config::words;
+use crate::console::machine::Order;
 use crate::limits::{CONFIRM_MINUTES_MAX, LOG_RING_LINES_MAX};
 use crate::mail::{Address, Domain, LocalPart, QueueId};
 use crate::relay::{QueueAction, Target};
@@ -43,6 +44,8 @@ pub enum Command {
     },
     /// What changes the configuration, or shows it.
     Edit(Edit),
+    /// What is about the machine itself.
+    Machine(Order),
     /// The end of an interactive console.
     Exit,
 }
@@ -225,6 +228,36 @@ pub static COMMANDS: &[Row] = &[
         make: |_| Ok(Command::Edit(Edit::Import)),
     },
     Row {
+        form: "show interface",
+        help: "the NIC, and whether each address can be used",
+        example: "show interface",
+        make: |_| Ok(Command::Machine(Order::ShowInterface)),
+    },
+    Row {
+        form: "show slots",
+        help: "the firmware slots: which runs, which is good, which is on trial",
+        example: "show slots",
+        make: |_| Ok(Command::Machine(Order::ShowSlots)),
+    },
+    Row {
+        form: "update SOURCE",
+        help: "write a signed firmware update to the other slot while mail flows",
+        example: "update http://192.0.2.9/pc.update",
+        make: |words| Ok(Command::Machine(Order::Update(words[1].clone()))),
+    },
+    Row {
+        form: "reboot",
+        help: "finish what is being answered, then start the box anew",
+        example: "reboot",
+        make: |_| Ok(Command::Machine(Order::Reboot)),
+    },
+    Row {
+        form: "poweroff",
+        help: "finish what is being answered, then switch the box off",
+        example: "poweroff",
+        make: |_| Ok(Command::Machine(Order::PowerOff)),
+    },
+    Row {
         form: "exit",
         help: "end this console; ^D does it too",
         example: "exit",
@@ -247,6 +280,7 @@ pub const ARGUMENTS: &[(&str, &str)] = &[
     ("STATEMENT", "a statement of the configuration, as in domain bcd.com mailbox b2"),
     ("MINUTES", "minutes of a trial"),
     ("NUMBER", "a former configuration, by its number in show history"),
+    ("SOURCE", "a file on a USB stick, a whole path on this box, or an http:// URL"),
     ("SUBJECT", "the subject, to the end of the line"),
 ];
 

@@ -33,6 +33,7 @@ pub mod first_boot;
 pub mod help;
 mod layout;
 pub mod line_editor;
+pub mod machine;
 pub mod report;
 pub mod wire;
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::config::Port;
 use crate::console::layout::{clean, pairs, size, span, table, wrap};
+use crate::console::machine::{InterfaceReport, SlotsReport};
 use crate::time::WallTime;
 
 /// An answer to a command.
@@ -30,6 +31,8 @@ pub enum Report {
     Touched {
         messages: usize,
     },
+    Slots(SlotsReport),
+    Interface(InterfaceReport),
     /// Something was done, and there is only this to say.
     Done(String),
 }
@@ -197,6 +200,8 @@ impl Report {
             Report::History(former) => history_text(&mut out, former),
             Report::Touched { messages: 1 } => out.push_str("1 message\n"),
             Report::Touched { messages } => out.push_str(&format!("{messages} messages\n")),
+            Report::Slots(slots) => slots.text(&mut out, width),
+            Report::Interface(interface) => interface.text(&mut out, width),
             Report::Done(what) => wrap(&mut out, width, "", "", &clean(what)),
         }
         out
@@ -218,6 +223,8 @@ impl Report {
             Report::Changes(lines) => json!({ "changes": lines }),
             Report::History(former) => json!({ "history": all(former, FormerConfig::json) }),
             Report::Touched { messages } => json!({ "messages": messages }),
+            Report::Slots(slots) => slots.json(),
+            Report::Interface(interface) => interface.json(),
             Report::Done(what) => json!({ "done": what }),
         };
         format!("{value}\n")

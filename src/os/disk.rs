@@ -64,6 +64,19 @@ impl Disk {
     }
 }
 
+impl Disk {
+    /// The partitions, and the disks without any, that do not belong to this disk.
+    pub fn others(&self) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir("/sys/class/block") else { return Vec::new() };
+        let foreign = |entry: &fs::DirEntry| {
+            let place = fs::canonicalize(entry.path()).ok();
+            place.is_some_and(|place| !place.starts_with(&self.sysfs))
+        };
+        let device = |entry: fs::DirEntry| Path::new("/dev").join(entry.file_name());
+        entries.flatten().filter(foreign).map(device).collect()
+    }
+}
+
 fn number_of(place: &Path) -> Option<u32> {
     fs::read_to_string(place.join("partition")).ok()?.trim().parse().ok()
 }

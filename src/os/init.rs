@@ -26,7 +26,7 @@ const FRESH_DATA: &str = "/fresh-data.ext4";
 const ENVIRONMENT: &str = "grub/grubenv";
 
 /// The machine as its first process finds it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Machine {
     pub disk: Option<Disk>,
     /// Everything that did not go as it should, for the log and the console.

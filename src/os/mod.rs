@@ -17,5 +17,6 @@ pub mod slots;
 pub mod sockets;
 pub mod tty;
 pub mod udp;
+pub mod update;
 pub mod users;
 pub mod watchdog;

@@ -20,7 +20,7 @@ use crate::tasks::link::Link;
 use crate::tasks::station::Station;
 use crate::tasks::talk::Talk;
 use crate::tasks::timer::{self, by};
-use crate::tasks::{answers, editing, shell, submission};
+use crate::tasks::{answers, editing, operating, shell, submission};
 
 /// Serves the socket as long as the daemon runs.
 pub async fn run(station: Rc<Station>, listener: Async<UnixListener>) {
@@ -94,6 +94,7 @@ pub async fn command(
         Ok(Asked { command: Command::Edit(edit), .. }) => {
             editing::edit(station, talk, edit).await?.map_err(|lines| lines.join("\n"))
         }
+        Ok(Asked { command: Command::Machine(order), .. }) => operating::carry_out(station, order).await,
         Ok(Asked { command, .. }) => answer(station, command),
         Err(what) => Err(what),
     };
@@ -130,7 +131,9 @@ fn answer(station: &Rc<Station>, command: Command) -> Result<Report, String> {
             Report::Config(text.lines().map(str::to_owned).collect())
         }
         Command::Queue(action, target) => operate(station, action, target)?,
-        Command::Send { .. } | Command::Edit(_) | Command::Exit => unreachable!("handled by `command`"),
+        Command::Send { .. } | Command::Edit(_) | Command::Machine(_) | Command::Exit => {
+            unreachable!("handled by `command`")
+        }
     })
 }
 

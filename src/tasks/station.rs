@@ -24,6 +24,7 @@ use crate::smtp::{Enhanced, Reply};
 use crate::spool::BatchError;
 use crate::tasks::certificates::Certificates;
 use crate::tasks::listen::Doors;
+use crate::tasks::machine::Machinist;
 use crate::tasks::nic::NicKeeper;
 use crate::tasks::resolve::Resolver;
 use crate::tasks::settings::Settings;
@@ -43,6 +44,7 @@ pub struct Station {
     pub nic: NicKeeper,
     pub flusher: Flusher,
     pub log: Arc<Ring>,
+    pub machinist: Option<Rc<Machinist>>,
     pub watchers: Watchers,
     pub stop: Stop,
     pub meters: Meters,
@@ -111,11 +113,14 @@ pub struct Parts {
     pub nic: NicKeeper,
     pub flusher: Flusher,
     pub log: Arc<Ring>,
+    /// Where this process is the machine's first.
+    pub machinist: Option<Rc<Machinist>>,
 }
 
 impl Station {
     pub fn new(parts: Parts) -> Rc<Self> {
-        let Parts { executor, data, settings, office, resolver, certificates, nic, flusher, log } = parts;
+        let Parts { executor, data, settings, office, resolver, certificates, nic, flusher, log, machinist } =
+            parts;
         let meters = Meters::default();
         meters.started.set(clock::mono());
         Rc::new(Station {
@@ -127,6 +132,7 @@ impl Station {
             resolver,
             certificates,
             log,
+            machinist,
             nic,
             flusher,
             watchers: Watchers::default(),

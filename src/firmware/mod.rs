@@ -1,0 +1,6 @@
+//! What a firmware update is: a parcel of one text head and one slot's image, signed with the key whose
+//! public half lies in the running slot. Sources: RFC 8032 (Ed25519), FIPS 180-4 (SHA-256).
+
+pub mod parcel;
+
+pub use parcel::{Head, ParcelError, Unpacker};
