@@ -70,7 +70,8 @@ fn the_next_mail_host_takes_what_the_first_cannot() {
 fn what_dns_knows_bounces_and_what_it_does_not_waits() {
     let Some(bench) = bench() else { return };
     let _nsd = Nsd::start(&bench.dns, &[DNS], &zones());
-    let stagepost = Stagepost::start(&bench.device, CONFIG);
+    // Stored first, so that the client has had its 250 when DNS says no.
+    let stagepost = Stagepost::start(&bench.device, &format!("{CONFIG}\ndomain bcd.com spool always\n"));
     for (to, subject, status) in [
         ("x@gone.xyz.com", "no such domain", "5.1.2"),
         ("x@null.com", "null MX", "5.1.10"),
