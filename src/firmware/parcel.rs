@@ -70,7 +70,7 @@ pub struct Unpacker {
 
 enum State {
     Head(Vec<u8>),
-    Image { head: Head, seen: u64, digest: Context },
+    Image { head: Head, seen: u64, digest: Box<Context> },
 }
 
 impl Unpacker {
@@ -89,7 +89,7 @@ impl Unpacker {
             State::Head(gathered) => {
                 let Some(used) = gather(gathered, piece)? else { return Ok(&[]) };
                 let head = read_head(gathered, &self.key, &self.board)?;
-                self.state = State::Image { head, seen: 0, digest: Context::new(&SHA256) };
+                self.state = State::Image { head, seen: 0, digest: Box::new(Context::new(&SHA256)) };
                 &piece[used..]
             }
         };
