@@ -315,6 +315,8 @@ pub const STOP_WAIT_S: u64 = 10;
 pub const CONSOLE_TYPE_AHEAD_BYTES_MAX: usize = 128 * 1024;
 /// Words that TAB offers for one argument.
 pub const CONSOLE_NAMES_OFFERED_MAX: usize = 100;
+/// How often `watch` shows the counters.
+pub const WATCH_EVERY_S: u64 = 1;
 /// Users of the control socket at once; each beyond is told to come again.
 pub const CONTROL_LINKS_MAX: usize = 100;
 /// How long a user of the control socket may take to say what is wanted.

@@ -5,8 +5,9 @@
 use crate::config::argument::Argument;
 use crate::config::candidate::CONFIRM_MINUTES_USUAL;
 use crate::config::grammar::{self, Spelling, shown};
-use crate::config::words;
+use crate::config::{HostPort, words};
 use crate::console::machine::Order;
+use crate::dns::Question;
 use crate::limits::{CONFIRM_MINUTES_MAX, LOG_RING_LINES_MAX};
 use crate::mail::{Address, Domain, LocalPart, QueueId};
 use crate::relay::{QueueAction, Target};
@@ -46,6 +47,15 @@ pub enum Command {
     Edit(Edit),
     /// What is about the machine itself.
     Machine(Order),
+    /// Asks DNS.
+    Resolve(Question),
+    /// An SMTP conversation up to QUIT, from a domain's address; the first domain's where none is named.
+    Connect {
+        host: HostPort,
+        sender: Option<Domain>,
+    },
+    /// Live counters until a key is hit.
+    Watch,
     /// The end of an interactive console.
     Exit,
 }
@@ -169,6 +179,30 @@ pub static COMMANDS: &[Row] = &[
         make: send,
     },
     Row {
+        form: "resolve NAME [TYPE]",
+        help: "what DNS says of a name: A, AAAA, MX, TXT, CNAME; of an address, its names",
+        example: "resolve xyz.com MX",
+        make: |words| {
+            let question = Question::parse(&words[1], words.get(2).map(String::as_str));
+            question.map(Command::Resolve).map_err(str::to_owned)
+        },
+    },
+    Row {
+        form: "connect HOST [DOMAIN]",
+        help: "an SMTP conversation up to QUIT, from that domain's address",
+        example: "connect mail.xyz.com bcd.com",
+        make: |words| {
+            let sender = words.get(2).map(|name| Domain::read(name)).transpose()?;
+            Ok(Command::Connect { host: HostPort::read(&words[1])?, sender })
+        },
+    },
+    Row {
+        form: "watch",
+        help: "the counters as they run; any key ends",
+        example: "watch",
+        make: |_| Ok(Command::Watch),
+    },
+    Row {
         form: "set STATEMENT...",
         help: "put a statement into the candidate; help config lists them",
         example: "set box name abc.com",
@@ -277,6 +311,9 @@ pub const ARGUMENTS: &[(&str, &str)] = &[
     ("N", "a number of lines"),
     ("FROM", "the sender, as in b1@bcd.com"),
     ("TO", "the recipients, with commas and no blanks: x1@xyz.com,b2"),
+    ("NAME", "a name in DNS, or an address"),
+    ("TYPE", "A, AAAA, MX, TXT, PTR or CNAME"),
+    ("HOST", "a host, as in mail.xyz.com, 192.0.2.25 or mail.xyz.com:26"),
     ("STATEMENT", "a statement of the configuration, as in domain bcd.com mailbox b2"),
     ("MINUTES", "minutes of a trial"),
     ("NUMBER", "a former configuration, by its number in show history"),
@@ -455,7 +492,7 @@ mod tests {
             ("shwo status", "`shwo` is unknown; did you mean `show`?"),
             (
                 "show",
-                "`show` is not complete; it goes on with status, domains, queue, message, log, memory, config, changes or history",
+                "`show` is not complete; it goes on with status, domains, queue, message, log, memory, config, interface, changes or history",
             ),
             ("show me", "`me` may be message or memory; write more of it"),
             (

@@ -146,8 +146,8 @@ mod tests {
             (
                 "",
                 &[
-                    "help", "show", "queue", "send", "set", "delete", "check", "commit", "confirm",
-                    "rollback", "export", "import", "exit",
+                    "help", "show", "queue", "send", "resolve", "connect", "watch", "set", "delete", "check",
+                    "commit", "confirm", "rollback", "export", "import", "exit",
                 ][..],
             ),
             ("s", &["show", "send", "set"]),

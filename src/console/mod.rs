@@ -21,6 +21,7 @@
 //! show config    statements[]
 //! show changes   changes[] (`- STATEMENT`, `+ STATEMENT`)
 //! show history   history[]: number replaced statements
+//! resolve        records[]
 //! help           help[]: form help
 //! queue ...      messages
 //! the others     done

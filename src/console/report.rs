@@ -27,6 +27,8 @@ pub enum Report {
     Changes(Vec<String>),
     /// `show history`.
     History(Vec<FormerConfig>),
+    /// `resolve`: as in a zone file.
+    Records(Vec<String>),
     /// `queue ...`: how many messages it touched.
     Touched {
         messages: usize,
@@ -198,6 +200,9 @@ impl Report {
             Report::Changes(lines) if lines.is_empty() => out.push_str("nothing has changed\n"),
             Report::Changes(lines) => lines.iter().for_each(|line| out.extend([line.as_str(), "\n"])),
             Report::History(former) => history_text(&mut out, former),
+            Report::Records(records) => {
+                records.iter().for_each(|r| wrap(&mut out, width, "", "  ", &clean(r)))
+            }
             Report::Touched { messages: 1 } => out.push_str("1 message\n"),
             Report::Touched { messages } => out.push_str(&format!("{messages} messages\n")),
             Report::Slots(slots) => slots.text(&mut out, width),
@@ -222,6 +227,7 @@ impl Report {
             }
             Report::Changes(lines) => json!({ "changes": lines }),
             Report::History(former) => json!({ "history": all(former, FormerConfig::json) }),
+            Report::Records(records) => json!({ "records": records }),
             Report::Touched { messages } => json!({ "messages": messages }),
             Report::Slots(slots) => slots.json(),
             Report::Interface(interface) => interface.json(),

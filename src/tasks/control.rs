@@ -20,7 +20,7 @@ use crate::tasks::link::Link;
 use crate::tasks::station::Station;
 use crate::tasks::talk::Talk;
 use crate::tasks::timer::{self, by};
-use crate::tasks::{answers, editing, operating, shell, submission};
+use crate::tasks::{answers, editing, operating, probe, shell, submission};
 
 /// Serves the socket as long as the daemon runs.
 pub async fn run(station: Rc<Station>, listener: Async<UnixListener>) {
@@ -90,6 +90,13 @@ pub async fn command(
         Ok(Asked { command: Command::Send { from, to, subject }, .. }) => {
             return submission::from_console(station, talk, from, to, subject).await;
         }
+        Ok(Asked { command: Command::Connect { host, sender }, .. }) => {
+            return probe::connect(station, talk, host, sender).await;
+        }
+        Ok(Asked { command: Command::Watch, .. }) => return probe::watch(station, talk).await,
+        Ok(Asked { command: Command::Resolve(question), .. }) => {
+            probe::resolve(station, talk, &question).await?.map(Report::Records)
+        }
         Ok(Asked { command: Command::Exit, .. }) => return Ok(exit::OK),
         Ok(Asked { command: Command::Edit(edit), .. }) => {
             editing::edit(station, talk, edit).await?.map_err(|lines| lines.join("\n"))
@@ -131,9 +138,13 @@ fn answer(station: &Rc<Station>, command: Command) -> Result<Report, String> {
             Report::Config(text.lines().map(str::to_owned).collect())
         }
         Command::Queue(action, target) => operate(station, action, target)?,
-        Command::Send { .. } | Command::Edit(_) | Command::Machine(_) | Command::Exit => {
-            unreachable!("handled by `command`")
-        }
+        Command::Send { .. }
+        | Command::Edit(_)
+        | Command::Connect { .. }
+        | Command::Watch
+        | Command::Resolve(_)
+        | Command::Machine(_)
+        | Command::Exit => unreachable!("handled by `command`"),
     })
 }
 

@@ -348,7 +348,8 @@ fn broken(event: Event) -> String {
     }
 }
 
-async fn connect(target: &Target) -> io::Result<Async<TcpStream>> {
+/// A connection to a target, from the address that was chosen for it.
+pub(super) async fn connect(target: &Target) -> io::Result<Async<TcpStream>> {
     let stream = Async::new_nonblocking(sockets::connect_from(target.source, target.address)?)?;
     let until = clock::mono() + Duration::from_secs(CONNECT_WAIT_S);
     by(until, stream.writable()).await.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))?;
@@ -359,7 +360,7 @@ async fn connect(target: &Target) -> io::Result<Async<TcpStream>> {
 }
 
 /// What an error of connecting means: our own address has gone, or the host is not to be reached.
-fn obstacle(target: &Target, error: &io::Error) -> Attempt {
+pub(super) fn obstacle(target: &Target, error: &io::Error) -> Attempt {
     let Target { host, source, address } = target;
     if error.kind() == io::ErrorKind::AddrNotAvailable {
         let text = format!("the address {source} is not on this machine");

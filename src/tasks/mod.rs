@@ -28,6 +28,7 @@ pub mod netlink;
 pub mod nic;
 pub mod operating;
 pub mod posts;
+pub mod probe;
 pub mod resolve;
 pub mod sender;
 pub mod serial;

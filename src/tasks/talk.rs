@@ -3,6 +3,7 @@
 //! Danger: keys typed while a command runs are kept within a bound, and one that hangs must stay breakable.
 
 use std::io;
+use std::time::Duration;
 
 use futures_lite::future;
 
@@ -11,7 +12,9 @@ use crate::console::line_editor::{Event, LineEditor, Mode};
 use crate::console::report::Report;
 use crate::console::wire::{ToDaemon, ToUser};
 use crate::limits::CONSOLE_TYPE_AHEAD_BYTES_MAX;
+use crate::os::clock;
 use crate::tasks::link::Link;
+use crate::tasks::timer::sleep_until;
 
 /// ^C as a terminal in raw mode sends it.
 const INTERRUPT: u8 = 0x03;
@@ -162,6 +165,24 @@ impl Talk {
             }
         };
         future::or(done, broken).await
+    }
+
+    /// Whether a key is hit within this time; it counts for nothing else.
+    pub async fn key_within(&mut self, wait: Duration) -> io::Result<bool> {
+        let hit = async {
+            if !self.screen.as_ref().is_some_and(|screen| !screen.typed.is_empty()) {
+                self.more_keys().await?;
+            }
+            if let Some(screen) = &mut self.screen {
+                screen.typed.clear();
+            }
+            Ok(true)
+        };
+        let late = async {
+            sleep_until(clock::mono() + wait).await;
+            Ok(false)
+        };
+        future::or(hit, late).await
     }
 
     /// Forgets what was typed up to a ^C. False: there is none.
