@@ -7,6 +7,7 @@
 
 mod addresses;
 mod command_line;
+mod console;
 mod dns;
 mod door;
 mod figures;

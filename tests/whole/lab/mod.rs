@@ -9,6 +9,7 @@ mod namespace;
 pub mod peers;
 mod remote;
 mod stagepost;
+mod terminal;
 mod wait;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ pub use message::{Message, split_mbox};
 pub use namespace::{Host, Running};
 pub use remote::{Remote, Reply};
 pub use stagepost::{Stagepost, run_binary};
+pub use terminal::Terminal;
 pub use wait::{PATIENCE, until, until_true};
 
 /// The lab's own addresses, as the figures place them.

@@ -4,10 +4,11 @@ use std::io::Write;
 use std::net::{IpAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 
-use super::{Host, Message, PATIENCE, Running, until, until_true};
+use super::{Host, Message, PATIENCE, Running, Terminal, until, until_true};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_stagepost");
 
@@ -147,6 +148,15 @@ impl<'h> Stagepost<'h> {
         let mut all = vec!["console"];
         all.extend(words);
         run(self.command(&all), input)
+    }
+
+    /// The interactive console, on a terminal of its own.
+    pub fn terminal(&self) -> Terminal {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let command = format!("{BINARY} console --data {}", self.data.display());
+        let typed = self.host.command("script", &["-q", "-e", "-f", "-c", &command, "/dev/null"]);
+        Terminal::start(typed, self.host.dir().join(format!("terminal-{number}.log")))
     }
 
     /// `stagepost sendmail` with this message on its standard input.

@@ -1,0 +1,176 @@
+//! The console of the real daemon: typed on a terminal, and the configuration changed while it runs.
+
+use std::time::Duration;
+
+use crate::lab::{BCD, DNS, Dialogue, Stagepost, XYZ, until, until_true};
+use crate::world::{BOTH, MESSAGE_2A, two_domains, world};
+
+#[test]
+fn a_terminal_has_history_completion_and_help() {
+    let Some(world) = world(BOTH) else { return };
+    let device = Stagepost::start(&world.device, &two_domains());
+    let mut terminal = device.terminal();
+    terminal.shows("abc.com> ");
+    terminal.type_keys(b"sh\tst\t\r");
+    terminal.shows("show status");
+    terminal.shows("2 up, 0 pending");
+    terminal.type_keys(b"show queue ?");
+    terminal.shows("a virtual domain, as in bcd.com");
+    terminal.shows("abc.com> show queue ");
+    terminal.type_keys(b"b\t\r");
+    terminal.shows("bcd.com");
+    terminal.shows("no mail waits");
+    for piece in [&b"\x1b"[..], b"[", b"A", b"\r"] {
+        terminal.type_keys(piece);
+    }
+    terminal.shows("no mail waits");
+    terminal.line("bogus");
+    terminal.shows("`bogus` is unknown");
+    terminal.line("exit");
+    terminal.ends();
+}
+
+#[test]
+fn garbage_and_endless_lines_hurt_nobody() {
+    let Some(world) = world(BOTH) else { return };
+    let device = Stagepost::start(&world.device, &two_domains());
+    let mut terminal = device.terminal();
+    terminal.shows("abc.com> ");
+    terminal.type_keys(&vec![b'x'; 10_000]);
+    // Every byte but ^C, ^D, and the ends of lines.
+    let garbage: Vec<u8> = (0..=255).rev().filter(|b| !matches!(b, 3 | 4 | b'\r' | b'\n')).collect();
+    terminal.type_keys(&garbage);
+    terminal.type_keys(b"\x03\x03");
+    terminal.shows("^C");
+    terminal.line("show memory");
+    terminal.shows("the process takes");
+    let mut gone = device.terminal();
+    gone.type_keys(b"set domain cde.com addr");
+    drop(gone);
+    assert_eq!(device.console(&["show", "changes"])["changes"], serde_json::json!([]));
+    terminal.type_keys(b"\x04");
+    terminal.ends();
+}
+
+#[test]
+fn send_asks_for_its_text_and_a_failure_does_not_end_the_console() {
+    let Some(world) = world(BOTH) else { return };
+    let device = Stagepost::start(&world.device, &two_domains());
+    let mut terminal = device.terminal();
+    terminal.line("send b1@bcd.com b2 Hello");
+    terminal.shows("Text, then a line with a dot:");
+    terminal.line("Is this right?");
+    terminal.line(".");
+    terminal.shows("b2@bcd.com... Sent (kept here)");
+    assert!(device.mailbox_message("bcd.com", "b2", "Hello").raw.contains("Is this right?"));
+    terminal.line("send c1@cde.com b2 Hello");
+    terminal.shows("cde.com is not hosted here");
+    terminal.line("send b1@bcd.com b2 Never");
+    terminal.shows("Text, then");
+    terminal.type_keys(b"gone\x03");
+    terminal.shows("nothing was sent");
+    terminal.line("show status");
+    terminal.shows("1 accepted");
+}
+
+#[test]
+fn a_domain_comes_and_goes_while_mail_flows() {
+    let Some(world) = world(BOTH) else { return };
+    let config = two_domains();
+    let (abc, bcd): (Vec<&str>, Vec<&str>) = config.lines().partition(|line| !line.contains("bcd.com"));
+    let device = Stagepost::start(&world.device, &abc.join("\n"));
+    for line in &bcd {
+        assert_eq!(device.try_console(&["set", line]).code, 0, "{line}");
+    }
+    assert_eq!(device.try_console(&["set", "domain bcd.com frob"]).code, 1);
+    assert_eq!(device.console(&["show", "changes"])["changes"].as_array().unwrap().len(), bcd.len());
+    device.console_text(&["check"]);
+    device.console_text(&["commit"]);
+    Dialogue::greeted(&world.pc, BCD, "pc.example");
+    assert_eq!(device.sendmail(&["-f", "b1@bcd.com", "b2@bcd.com"], MESSAGE_2A).code, 0);
+    device.mailbox_message("bcd.com", "b2", "Test Message 2");
+
+    // What cannot leave stays in the spool while the domain is away.
+    assert_eq!(device.sendmail(&["-f", "b1@bcd.com", "x1@xyz.com"], MESSAGE_2A).code, 0);
+    until_true("the message waits", || device.console_text(&["show", "queue"]).contains("tried 1"));
+    device.console_text(&["delete", "domain", "bcd.com"]);
+    let told = device.console_text(&["commit"]);
+    assert!(told.contains("bcd.com has gone, its spool with 1 messages stays on disk"), "{told}");
+    device.await_log("bcd.com is closed");
+    device.console_text(&["rollback", "1"]);
+    device.console_text(&["commit"]);
+    let queue = device.console(&["show", "queue", "bcd.com"]);
+    assert_eq!(queue["queue"][0]["recipients"][0]["address"], "x1@xyz.com", "{queue}");
+}
+
+#[test]
+fn a_trial_that_nobody_confirms_ends_with_a_restart() {
+    let Some(world) = world(BOTH) else { return };
+    let mut device = Stagepost::start(&world.device, &two_domains());
+    device.console_text(&["set", "box", "port", "smtp", "2525"]);
+    device.console_text(&["commit", "confirm", "5"]);
+    Dialogue::greeted(&world.pc, &format!("{BCD}:2525"), "pc.example");
+    assert_eq!(device.console(&["show", "status"])["smtp_port"], 2525);
+    device.kill9();
+    device.restart();
+    assert_eq!(device.console(&["show", "status"])["smtp_port"], 25);
+
+    device.console_text(&["set", "box", "port", "smtp", "2525"]);
+    device.console_text(&["commit", "confirm"]);
+    device.console_text(&["confirm"]);
+    device.kill9();
+    device.restart();
+    assert_eq!(device.console(&["show", "status"])["smtp_port"], 2525, "confirmed, it stays");
+    assert_eq!(device.console(&["show", "history"])["history"][0]["number"], 1);
+}
+
+#[test]
+fn a_trial_that_nobody_confirms_ends_by_itself() {
+    let Some(world) = world(BOTH) else { return };
+    let device = Stagepost::start(&world.device, &two_domains());
+    device.console_text(&["delete", "domain", "bcd.com"]);
+    device.console_text(&["commit", "confirm", "1"]);
+    assert_eq!(device.console(&["show", "domains"])["domains"].as_array().unwrap().len(), 1);
+    let both = || (device.console(&["show", "domains"])["domains"].as_array()?.len() == 2).then_some(());
+    until("the old configuration returns", Duration::from_secs(90), both);
+    Dialogue::greeted(&world.pc, BCD, "pc.example");
+}
+
+#[test]
+fn an_export_is_an_import() {
+    let Some(world) = world(BOTH) else { return };
+    let device = Stagepost::start(&world.device, &two_domains());
+    let text = device.console_text(&["export"]);
+    let told = device.console_with(&["import"], &format!("{text}.\n"));
+    assert!(told.out.contains("it is as it runs already"), "{told:?}");
+    let wrong = device.console_with(&["import"], "box name abc.com\nfrob\n.\n");
+    assert_eq!(wrong.code, 1);
+    assert!(wrong.err.contains("line 2: `frob` is unknown"), "{wrong:?}");
+    let mut terminal = device.terminal();
+    terminal.line("import");
+    terminal.shows("Statements, then a line with a dot:");
+    terminal.type_keys(text.replace("abc.com\n", "box.abc.com\n").replace('\n', "\r").as_bytes());
+    terminal.line(".");
+    terminal.shows("abc.com*> ");
+    terminal.line("show changes");
+    terminal.shows("+ box name box.abc.com");
+}
+
+#[test]
+fn the_operator_asks_dns_and_talks_to_a_host() {
+    let Some(world) = world(BOTH) else { return };
+    let device = Stagepost::start(&world.device, &two_domains());
+    assert_eq!(device.console_text(&["resolve", "xyz.com", "MX"]), "10 xyz.com\n");
+    assert_eq!(device.console(&["resolve", XYZ])["records"], serde_json::json!(["xyz.com"]));
+    assert_eq!(device.try_console(&["resolve", "nowhere.example"]).code, 1);
+    let told = device.console_text(&["connect", BCD, "abc.com"]);
+    assert!(told.contains("220 bcd.com ESMTP"), "{told}");
+    assert!(told.contains(">>> EHLO abc.com") && told.contains(">>> QUIT\n221"), "{told}");
+    assert_eq!(device.try_console(&["connect", DNS, "bcd.com"]).code, 1, "nobody listens there");
+    let mut terminal = device.terminal();
+    terminal.line("watch");
+    terminal.shows("queue 0");
+    terminal.type_keys(b"q");
+    terminal.line("show interface");
+    terminal.shows("up, of bcd.com");
+}
