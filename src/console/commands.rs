@@ -490,10 +490,7 @@ mod tests {
     fn wrong_commands_are_told_what_would_be_right() {
         for (line, what) in [
             ("shwo status", "`shwo` is unknown; did you mean `show`?"),
-            (
-                "show",
-                "`show` is not complete; it goes on with status, domains, queue, message, log, memory, config, interface, changes or history",
-            ),
+            ("queue", "`queue` is not complete; it goes on with retry, delete, hold or release"),
             ("show me", "`me` may be message or memory; write more of it"),
             (
                 "show queue bcd_com",
