@@ -1,7 +1,7 @@
 //! The tools beside the daemon: `check` reads a configuration, `spool` reads what a stopped daemon left, and
 //! carries mail from one box's card to another box.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::caller::SOCKET;
 use crate::cli::SpoolTask;
@@ -182,12 +182,7 @@ fn take_in_domain(data: &Path, folder: &Path, name: &Domain, told: &mut Told) ->
 }
 
 /// One message, on flash when this returns.
-fn take_in_message(
-    log: &mut DomainLog,
-    flash: &FlashFiles,
-    id: QueueId,
-    eml: &PathBuf,
-) -> Result<(), String> {
+fn take_in_message(log: &mut DomainLog, flash: &FlashFiles, id: QueueId, eml: &Path) -> Result<(), String> {
     let message = files::read(eml).map_err(|e| e.to_string())?;
     let envelope = files::read(&eml.with_extension("envelope")).map_err(|e| format!("its envelope: {e}"))?;
     let envelope = String::from_utf8(envelope).map_err(|_| "its envelope is no UTF-8".to_owned())?;

@@ -39,7 +39,9 @@ impl Source {
 
 fn without_comment(line: &str) -> &str {
     match line.find("//") {
-        Some(at) if !line[..at].ends_with(':') && line[..at].matches('"').count() % 2 == 0 => &line[..at],
+        Some(at) if !line[..at].ends_with(':') && line[..at].matches('"').count().is_multiple_of(2) => {
+            &line[..at]
+        }
         _ => line,
     }
 }
@@ -128,7 +130,7 @@ fn a_file_uses_no_floor_above_its_own() {
         };
         for (number, line) in source.product_lines() {
             for used in modules_named(line) {
-                if let Some((_, other, floor)) = rank(&used).filter(|(_, other, _)| other > own) {
+                if let Some((_, _, floor)) = rank(&used).filter(|(_, other, _)| other > own) {
                     let what = format!(
                         "`{module}` ({own_floor}) uses `{used}` ({floor}) above it: take a value or a trait \
                          instead, or move the wall and the map in src/lib.rs"

@@ -71,24 +71,6 @@ pub fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_is_replaced_whole_and_nothing_is_left_beside_it() {
-        let folder = std::env::temp_dir().join(format!("stagepost-files-{}", std::process::id()));
-        make_private_dir(&folder).unwrap();
-        let path = folder.join("config");
-        for text in ["one longer text", "two"] {
-            replace(&path, text.as_bytes()).unwrap();
-            assert_eq!(read(&path).unwrap(), text.as_bytes());
-        }
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
-        fs::remove_dir_all(&folder).unwrap();
-    }
-}
-
 /// The names of the folders in a folder, sorted; those that are no UTF-8 are left out.
 pub fn folders(path: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
@@ -109,4 +91,22 @@ pub fn with_ending(path: &Path, ending: &str) -> io::Result<Vec<PathBuf>> {
     paths.retain(|path| path.extension().is_some_and(|found| found == ending));
     paths.sort_unstable();
     Ok(paths)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_nothing_is_left_beside_it() {
+        let folder = std::env::temp_dir().join(format!("stagepost-files-{}", std::process::id()));
+        make_private_dir(&folder).unwrap();
+        let path = folder.join("config");
+        for text in ["one longer text", "two"] {
+            replace(&path, text.as_bytes()).unwrap();
+            assert_eq!(read(&path).unwrap(), text.as_bytes());
+        }
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -15,7 +15,7 @@ use crate::limits::OPEN_SEGMENTS_MAX;
 use crate::spool::{FileName, Flash, FlashError, Listed};
 
 /// A piece of the zero-fill.
-const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// One domain's directory, `DIR/spool/DOMAIN`.
 #[derive(Debug)]

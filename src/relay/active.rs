@@ -56,7 +56,7 @@ pub enum Body {
 
 impl Content {
     /// Octets of the whole message, as SIZE counts them (RFC 1870 §3).
-    pub fn len(&self) -> u64 {
+    pub fn octets(&self) -> u64 {
         let body = match &self.body {
             Body::Memory(bytes) => bytes.len() as u64,
             Body::Spool(len) => *len,

@@ -272,7 +272,7 @@ mod tests {
         let (x, y) = (key("bcd.com", "xyz.com"), key("bcd.com", "yyy.com"));
         add(&mut dispatch, &x, 0..1);
         add(&mut dispatch, &y, 1..2);
-        assert_eq!(open_all(&mut dispatch, 1), [x.clone()]);
+        assert_eq!(open_all(&mut dispatch, 1), std::slice::from_ref(&x));
         dispatch.take(&x, true);
         dispatch.closed(&x, false, Instant::ORIGIN);
         assert_eq!(open_all(&mut dispatch, 1), [y]);

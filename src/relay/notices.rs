@@ -26,7 +26,7 @@ impl Office {
             Reporter { our_name: domain.ehlo_name(), domain: owner, id: report_id, now: now.wall, unique };
         let expires = active.meta.received + domain.retry.expire;
         let start = returned_part(active);
-        let whole = start.len() as u64 == active.content.len();
+        let whole = start.len() as u64 == active.content.octets();
         let causes = causes(active);
         let outcomes = outcomes(active, &causes, now.wall, expires);
         let original = Original {
@@ -96,7 +96,7 @@ fn outcomes<'a>(
 fn returned_part(active: &Active) -> Vec<u8> {
     let mut part = active.content.head.to_vec();
     if let Body::Memory(body) = &active.content.body
-        && active.content.len() <= RETURNED_MESSAGE_BYTES_MAX as u64
+        && active.content.octets() <= RETURNED_MESSAGE_BYTES_MAX as u64
     {
         part.extend_from_slice(body);
     }

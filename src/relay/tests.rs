@@ -76,7 +76,7 @@ impl Desk {
                 free = false;
                 let (envelope, content) =
                     self.office.job_message(&key.sender, job.id, &job.recipients).unwrap();
-                assert!(content.len() > 0);
+                assert!(content.octets() > 0);
                 let attempts = envelope.recipients.iter().map(|r| say(&r.address));
                 let attempts = job.recipients.iter().copied().zip(attempts).collect();
                 self.office.finish_job(self.now, &key.sender, job.id, attempts);

@@ -140,7 +140,7 @@ impl Gathered {
         let FileName::Segment { sequence, nonce } = name else { return 0 };
         let mut walk = Walk::new(bytes, nonce);
         let before = damage.len();
-        while let Some(found) = walk.next() {
+        for found in walk.by_ref() {
             match found {
                 Found::Record { offset, record } => {
                     let place = Place {

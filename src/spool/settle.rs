@@ -140,7 +140,7 @@ impl DomainLog {
 
     fn tickets_failed(&mut self, why: SpoolError) -> Durable {
         let (first, last) = (Ticket(self.durable.0 + 1), self.last_ticket);
-        let failed = (first <= last).then(|| Failure { tickets: first..=last, why });
+        let failed = (first <= last).then_some(Failure { tickets: first..=last, why });
         let up_to = std::mem::replace(&mut self.durable, last);
         Durable { up_to, failed }
     }
@@ -182,7 +182,7 @@ impl DomainLog {
             }
             Intent::State { id, place } => {
                 let current = self.index.get(&id).is_some_and(|entry| entry.state == Some(place));
-                current.then(|| Again::State(id, lost.payload))
+                current.then_some(Again::State(id, lost.payload))
             }
             Intent::Done { id, .. } => Some(Again::Done(id, graves(&lost.payload))),
             Intent::Moved { id, from, to } => {

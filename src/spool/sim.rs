@@ -63,13 +63,11 @@ struct Medium {
     name_changes: Vec<NameChange>,
     damaged: BTreeMap<String, Vec<u8>>,
     changes: u64,
-    syncs: u64,
     written: u64,
     dead: bool,
     faults: Faults,
     prng: Prng,
     space: Option<u64>,
-    sync_does_nothing: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -93,13 +91,11 @@ impl SimFlash {
             name_changes: Vec::new(),
             damaged: BTreeMap::new(),
             changes: 0,
-            syncs: 0,
             written: 0,
             dead: false,
             faults: Faults::None,
             prng: Prng::from_seed(seed),
             space: None,
-            sync_does_nothing: false,
         }))
     }
 
@@ -120,10 +116,6 @@ impl SimFlash {
 
     pub fn changes(&self) -> u64 {
         self.medium().changes
-    }
-
-    pub fn syncs(&self) -> u64 {
-        self.medium().syncs
     }
 
     pub fn written(&self) -> u64 {
@@ -310,8 +302,6 @@ impl Flash for SimFlash {
     fn sync(&self, name: FileName) -> Result<(), FlashError> {
         let m = &mut *self.medium();
         let outcome = m.begin(Call::Sync);
-        m.syncs += 1;
-        let skip = m.sync_does_nothing;
         if outcome.is_err() && !m.dead {
             // Some of it came through; what is read from now on is what the medium has.
             let Medium { prng, names, files, .. } = m;
@@ -322,16 +312,13 @@ impl Flash for SimFlash {
         }
         outcome?;
         let file = m.file(name)?;
-        if !skip {
-            file.durable = file.cached.clone();
-        }
+        file.durable = file.cached.clone();
         Ok(())
     }
 
     fn sync_dir(&self) -> Result<(), FlashError> {
         let m = &mut *self.medium();
         m.begin(Call::SyncDir)?;
-        m.syncs += 1;
         for change in m.name_changes.drain(..) {
             apply(&mut m.durable_names, change);
         }

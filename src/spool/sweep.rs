@@ -82,7 +82,7 @@ impl DomainLog {
         nonce: u64,
     ) -> Step {
         let mut walk = Walk::new(bytes, nonce);
-        while let Some(found) = walk.next() {
+        for found in walk.by_ref() {
             match found {
                 Found::Record { offset, .. }
                 | Found::Damage { range: std::ops::Range { start: offset, .. }, .. }

@@ -149,7 +149,12 @@ impl Known {
         if let Some(active) = post.active.get(&id) {
             let Content { head, .. } = &active.content;
             let (meta, state) = ((*active.meta).clone(), active.state.clone());
-            return Some(Known { meta, state, head_bytes: head.len() as u64, bytes: active.content.len() });
+            return Some(Known {
+                meta,
+                state,
+                head_bytes: head.len() as u64,
+                bytes: active.content.octets(),
+            });
         }
         let stored = post.log.load(&*post.flash, id).ok()?;
         let head_bytes = stored.head.len() as u64;

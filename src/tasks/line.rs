@@ -183,7 +183,7 @@ impl Line {
             self.session.record_transcript();
         }
         self.show_seen(id);
-        self.session.start(clock::mono(), envelope, content.len());
+        self.session.start(clock::mono(), envelope, content.octets());
         loop {
             let event = self.next_event_for(Some(id)).await;
             match event {

@@ -170,7 +170,7 @@ impl Talk {
     /// Whether a key is hit within this time; it counts for nothing else.
     pub async fn key_within(&mut self, wait: Duration) -> io::Result<bool> {
         let hit = async {
-            if !self.screen.as_ref().is_some_and(|screen| !screen.typed.is_empty()) {
+            if self.screen.as_ref().is_none_or(|screen| screen.typed.is_empty()) {
                 self.more_keys().await?;
             }
             if let Some(screen) = &mut self.screen {

@@ -34,7 +34,7 @@ fn exim_catches_an_ordinary_client() {
     let exim = Mta::exim(&world.remote, "xyz.com", DNS);
     ordinary_client(&world.device, XYZ, "bcd.com", "b1@bcd.com", "x1@xyz.com", MESSAGE_2A);
     let message = exim.message("Test Message 2");
-    let clause = exim.from_clause("bcd.com", "abc.com", ABC);
+    let clause = exim.clause_from("bcd.com", "abc.com", ABC);
     assert!(message.received().starts_with(&clause), "{}", message.raw);
 }
 
@@ -57,7 +57,7 @@ fn each_domain_speaks_for_itself(world: &World, receiver: &Mta) {
     });
     let message = receiver.message("Test Message 2");
     assert!(
-        message.received().starts_with(&receiver.from_clause("bcd.com", "bcd.com", BCD)),
+        message.received().starts_with(&receiver.clause_from("bcd.com", "bcd.com", BCD)),
         "{}",
         message.raw
     );
@@ -67,7 +67,7 @@ fn each_domain_speaks_for_itself(world: &World, receiver: &Mta) {
     assert_eq!(message.body().trim_end(), "This message is a test. The end.");
     let host_mail = receiver.message("Host mail");
     assert!(
-        host_mail.received().starts_with(&receiver.from_clause("abc.com", "abc.com", ABC)),
+        host_mail.received().starts_with(&receiver.clause_from("abc.com", "abc.com", ABC)),
         "{}",
         host_mail.raw
     );
@@ -125,7 +125,7 @@ fn mail_waits_for_its_alias(world: &World, receiver: &Mta) {
     world.device.add_address("203.0.113.70/24");
     let message = receiver.message("Test Message 2");
     assert!(
-        message.received().starts_with(&receiver.from_clause("bcd.com", "bcd.com", BCD)),
+        message.received().starts_with(&receiver.clause_from("bcd.com", "bcd.com", BCD)),
         "{}",
         message.raw
     );
@@ -214,7 +214,7 @@ fn a_thousand_messages_of_fifty_domains_keep_their_identities() {
     for message in &messages {
         let subject = message.subject();
         let n = (0..DOMAINS).find(|n| subject.ends_with(&domain(*n))).unwrap_or_else(|| panic!("{subject}"));
-        let clause = sendmail.from_clause(&domain(n), &domain(n), &alias(n));
+        let clause = sendmail.clause_from(&domain(n), &domain(n), &alias(n));
         assert!(message.received().starts_with(&clause), "wanted {clause:?}:\n{}", message.raw);
         assert_eq!(message.field("Return-Path"), format!("<u@{}>", domain(n)));
         count[n] += 1;

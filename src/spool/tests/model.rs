@@ -89,11 +89,6 @@ impl World {
         self.messages.iter().filter(|(_, m)| !m.over && !m.gone).map(|(n, _)| *n).collect()
     }
 
-    /// Messages that were acknowledged and not ended.
-    pub fn promised(&self) -> usize {
-        self.messages.values().filter(|m| m.promised && !m.over).count()
-    }
-
     pub fn drafts(&self) -> Vec<u64> {
         self.drafts.keys().copied().collect()
     }

@@ -23,11 +23,6 @@ impl Dialogue {
 
     /// Connects from the given address of `from`.
     #[track_caller]
-    pub fn connect_from(from: &Host, source: &str, to: &str) -> Dialogue {
-        Dialogue::open(from, Some(source.parse().unwrap()), to)
-    }
-
-    #[track_caller]
     fn open(from: &Host, source: Option<IpAddr>, to: &str) -> Dialogue {
         let target = target(to);
         let stream = from.within(|| {
@@ -137,10 +132,6 @@ impl Dialogue {
 
     pub fn quit(mut self) {
         self.ask("QUIT", "221");
-    }
-
-    pub fn transcript(&self) -> &str {
-        &self.transcript
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Once;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -118,11 +118,6 @@ impl Host {
         command
     }
 
-    /// Runs a command here to its end.
-    pub fn exec(&self, program: &str, args: &[&str]) -> Output {
-        self.command(program, args).stdin(Stdio::null()).output().unwrap()
-    }
-
     /// Starts a command here; what it prints goes to the file `LOG` in this host's folder.
     pub fn start(&self, mut command: Command, log: &str) -> Running {
         let path = self.dir.join(log);
@@ -139,10 +134,6 @@ pub struct Running {
 }
 
 impl Running {
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// What it has printed so far.
     pub fn printed(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()

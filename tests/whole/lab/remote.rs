@@ -71,11 +71,6 @@ impl Remote {
         self.record.lock().unwrap().heard.iter().filter(|(_, line)| line.starts_with(start)).count()
     }
 
-    /// Every line heard, in order.
-    pub fn lines(&self) -> Vec<String> {
-        self.record.lock().unwrap().heard.iter().map(|(_, line)| line.clone()).collect()
-    }
-
     /// The addresses that ever connected.
     pub fn clients(&self) -> Vec<IpAddr> {
         let mut clients: Vec<IpAddr> = self.record.lock().unwrap().heard.iter().map(|(ip, _)| *ip).collect();

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::{IpAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -104,18 +104,10 @@ impl<'h> Stagepost<'h> {
         self.host.command(BINARY, &args)
     }
 
-    pub fn data(&self) -> &Path {
-        &self.data
-    }
-
     /// The daemon's log so far, over restarts.
     pub fn stderr(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(self.host.dir().join(&self.log)).unwrap_or_default())
             .into_owned()
-    }
-
-    pub fn pid(&self) -> u32 {
-        self.running.as_ref().expect("the daemon runs").pid()
     }
 
     /// One console command, whatever comes of it.

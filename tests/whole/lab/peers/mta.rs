@@ -16,7 +16,8 @@ pub enum Kind {
 pub struct Mta {
     kind: Kind,
     upper: PathBuf,
-    running: Running,
+    /// Ends with this.
+    _running: Running,
 }
 
 impl Mta {
@@ -58,7 +59,7 @@ impl Mta {
             }
             host.within(|| std::net::TcpStream::connect("127.0.0.1:25").is_ok()).then_some(())
         });
-        Mta { kind, upper, running }
+        Mta { kind, upper, _running: running }
     }
 
     /// What has arrived, in the order of arrival.
@@ -81,24 +82,14 @@ impl Mta {
         self.messages()
     }
 
-    /// Its log, as far as it writes one to a file or its output.
-    pub fn log(&self) -> String {
-        let read = |name| std::fs::read_to_string(self.upper.join("lab").join(name)).unwrap_or_default();
-        read("log-mainlog") + &read("maillog") + &self.running.printed()
-    }
-
     /// Sendmail's record of every SMTP line it heard and said.
     pub fn traffic(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(self.upper.join("lab/traffic")).unwrap_or_default())
             .into_owned()
     }
 
-    pub fn stop(&mut self) {
-        self.running.kill9();
-    }
-
     /// How this server records a client that calls itself `ehlo` and whose address has the name `known`.
-    pub fn from_clause(&self, ehlo: &str, known: &str, ip: &str) -> String {
+    pub fn clause_from(&self, ehlo: &str, known: &str, ip: &str) -> String {
         match self.kind {
             Kind::Sendmail | Kind::Postfix => format!("from {ehlo} ({known} [{ip}])"),
             Kind::Exim if ehlo == known => format!("from {ehlo} ([{ip}]"),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::super::{Host, Running, until_true};
 
@@ -99,7 +99,7 @@ impl Nsd {
         until_true("NSD stops", || self.running.ended().is_some());
     }
 
-    fn launch(host: &Host, lab: &PathBuf, addresses: &[String], zones: &Zones) -> Running {
+    fn launch(host: &Host, lab: &Path, addresses: &[String], zones: &Zones) -> Running {
         let dir = lab.join("zones");
         let _ = std::fs::remove_dir_all(lab.parent().unwrap().parent().unwrap());
         std::fs::create_dir_all(&dir).unwrap();
