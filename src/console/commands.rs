@@ -206,13 +206,13 @@ pub static COMMANDS: &[Row] = &[
         form: "set STATEMENT...",
         help: "put a statement into the candidate; help config lists them",
         example: "set box name abc.com",
-        make: |words| Ok(Command::Edit(Edit::Set(words[1..].to_vec()))),
+        make: |words| statement(&words[1..]).map(|words| Command::Edit(Edit::Set(words))),
     },
     Row {
         form: "delete STATEMENT...",
         help: "take out every statement that begins with these words",
         example: "delete domain bcd.com mailbox b2",
-        make: |words| Ok(Command::Edit(Edit::Delete(words[1..].to_vec()))),
+        make: |words| statement(&words[1..]).map(|words| Command::Edit(Edit::Delete(words))),
     },
     Row {
         form: "check",
@@ -377,6 +377,16 @@ fn lines(word: &str) -> Result<usize, String> {
         _ => {
             Err(format!("`{}` is no number of lines; write one from 1 to {LOG_RING_LINES_MAX}", shown(word)))
         }
+    }
+}
+
+/// The words of a statement, which a shell may have handed over as one.
+fn statement(words: &[String]) -> Result<Vec<String>, String> {
+    match words {
+        [line] if line.contains(words::is_blank) => {
+            Ok(words::split(line)?.into_iter().map(str::to_owned).collect())
+        }
+        words => Ok(words.to_vec()),
     }
 }
 

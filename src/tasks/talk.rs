@@ -19,6 +19,9 @@ use crate::tasks::timer::sleep_until;
 /// ^C as a terminal in raw mode sends it.
 const INTERRUPT: u8 = 0x03;
 
+/// Begins what a cursor key sends.
+const ESCAPE: u8 = 0x1b;
+
 /// One user of the control socket.
 pub struct Talk {
     pub link: Link,
@@ -173,8 +176,10 @@ impl Talk {
             if self.screen.as_ref().is_none_or(|screen| screen.typed.is_empty()) {
                 self.more_keys().await?;
             }
-            if let Some(screen) = &mut self.screen {
-                screen.typed.clear();
+            if let Some(Screen { typed, .. }) = &mut self.screen {
+                // A cursor key is several bytes; anything else is one key, and what follows is a command.
+                let key = if typed.first() == Some(&ESCAPE) { typed.len() } else { 1 };
+                typed.drain(..key.min(typed.len()));
             }
             Ok(true)
         };
