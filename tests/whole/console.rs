@@ -172,5 +172,5 @@ fn the_operator_asks_dns_and_talks_to_a_host() {
     terminal.shows("queue 0");
     terminal.type_keys(b"q");
     terminal.line("show interface");
-    terminal.shows("up, of bcd.com");
+    terminal.shows("203.0.113.70  up");
 }
