@@ -331,6 +331,8 @@ pub const QUEUED_MESSAGES_MAX: usize = 200_000;
 pub const QUEUED_MESSAGE_BYTES: usize = 200;
 /// How much of the data directory's file system the spools of all domains may fill.
 pub const SPOOL_SHARE_PERCENT: u64 = 80;
+/// The smallest quota that a statement takes: room for sixteen small segments.
+pub const QUOTA_BYTES_MIN: u64 = 4 * SPOOL_QUOTA_BYTES_MIN;
 /// The largest size that a statement takes.
 pub const SIZE_BYTES_MAX: u64 = 1 << 50;
 

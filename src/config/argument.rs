@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::config::grammar::shown;
 use crate::config::{CertificateSource, Destination, HostPort, IpLen, IpNet, Port, Route};
 use crate::limits::{
-    CONNECTIONS_PER_DOMAIN_MAX, DURATION_S_MAX, NIC_NAME_BYTES_MAX, SIZE_BYTES_MAX, SPOOL_QUOTA_BYTES_MIN,
+    CONNECTIONS_PER_DOMAIN_MAX, DURATION_S_MAX, NIC_NAME_BYTES_MAX, QUOTA_BYTES_MIN, SIZE_BYTES_MAX,
 };
 use crate::mail::{Address, Domain, LocalPart};
 
@@ -333,9 +333,9 @@ impl Argument for Size {
     fn read(word: &str) -> Result<Self, String> {
         match number_and_unit(word, SIZE_UNITS) {
             None => wrong(word, "size", "write a number and K, M or G, as in 64K, 10M, 2G"),
-            Some(bytes) if !(SPOOL_QUOTA_BYTES_MIN..=SIZE_BYTES_MAX).contains(&bytes) => {
+            Some(bytes) if !(QUOTA_BYTES_MIN..=SIZE_BYTES_MAX).contains(&bytes) => {
                 let (least, most) =
-                    (with_unit(SPOOL_QUOTA_BYTES_MIN, SIZE_UNITS), with_unit(SIZE_BYTES_MAX, SIZE_UNITS));
+                    (with_unit(QUOTA_BYTES_MIN, SIZE_UNITS), with_unit(SIZE_BYTES_MAX, SIZE_UNITS));
                 wrong(word, "useful size", &format!("write {least} to {most}"))
             }
             Some(bytes) => Ok(Size(bytes)),

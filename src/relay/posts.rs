@@ -21,9 +21,11 @@ impl Office {
         self.dispatch.forgive(None);
     }
 
-    /// What a domain's spool may take from now on.
+    /// What a domain's spool may take from now on. A smaller quota than before holds from the next start.
     pub fn set_quota(&mut self, name: &Domain, bytes: u64) {
-        if let Some(post) = self.posts.get_mut(name) {
+        if let Some(post) = self.posts.get_mut(name)
+            && bytes > post.log.quota_bytes()
+        {
             post.log.set_quota(bytes);
         }
     }

@@ -128,20 +128,3 @@ fn too_much_at_once_is_refused_until_a_batch_is_over() {
     rig.flush();
     rig.log.draft_append(id(1), &piece).unwrap();
 }
-
-#[test]
-fn a_smaller_quota_gives_space_back() {
-    let mut rig = Rig::new(1);
-    let (taken, _) = fill(&mut rig, 1, 30_000);
-    taken.iter().for_each(|n| rig.log.done(id(*n)));
-    rig.flush();
-    assert!(rig.log.bytes_on_flash() > 1 << 20);
-    rig.log.set_quota(1 << 20);
-    (500..530).for_each(|n| {
-        rig.put(n, 30_000);
-        rig.flush();
-        rig.log.done(id(n));
-    });
-    rig.flush();
-    assert!(rig.log.bytes_on_flash() <= 1 << 20, "{}", rig.log.bytes_on_flash());
-}
