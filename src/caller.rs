@@ -40,7 +40,9 @@ pub fn sendmail(asked: Sendmail) -> u8 {
             return exit::TEMPORARY;
         }
     };
-    match submit(&mut caller, asked).and_then(|()| caller.attend()) {
+    // A daemon that refuses early stops reading: its answer counts, not the error of our writing.
+    let given = submit(&mut caller, asked);
+    match caller.attend().map_err(|error| given.err().unwrap_or(error)) {
         Ok(code) => code,
         Err(error) => {
             complain(&format!("the daemon broke off: {error}; the message may not have been taken"));
