@@ -193,8 +193,10 @@ pub const SEGMENT_BYTES: u32 = 1024 * 1024;
 pub const SEGMENT_BYTES_MIN: u32 = 256 * 1024;
 /// The end of a segment that only states and done-records may use, so that they need no new segment.
 pub const SEGMENT_RESERVE_BYTES: u32 = 32 * 1024;
-/// The smallest quota: four of the smallest segments.
-pub const SPOOL_QUOTA_BYTES_MIN: u64 = 4 * SEGMENT_BYTES_MIN as u64;
+/// Segments of a log: one for mail, one for reports, one to empty others into, one between uses.
+pub const SEGMENTS_MIN: usize = 4;
+/// The smallest quota.
+pub const SPOOL_QUOTA_BYTES_MIN: u64 = SEGMENTS_MIN as u64 * SEGMENT_BYTES_MIN as u64;
 /// A piece of a message that is too large for one record.
 pub const SPOOL_DATA_BYTES_MAX: usize = 64 * 1024;
 /// A message whose facts, header section and body together are at most this long is one record.

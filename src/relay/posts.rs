@@ -21,11 +21,9 @@ impl Office {
         self.dispatch.forgive(None);
     }
 
-    /// What a domain's spool may take from now on. A smaller quota than before holds from the next start.
+    /// What a domain's spool may take from now on.
     pub fn set_quota(&mut self, name: &Domain, bytes: u64) {
-        if let Some(post) = self.posts.get_mut(name)
-            && bytes > post.log.quota_bytes()
-        {
+        if let Some(post) = self.posts.get_mut(name) {
             post.log.set_quota(bytes);
         }
     }

@@ -184,11 +184,11 @@ impl DomainLog {
             parts.push(Part { name, offset: active.offset, bytes: Vec::new(), opening: None });
         }
         let part = parts.last_mut().ok_or(SpoolError::Io)?;
-        let exact = (HEADER_BYTES + payload_bytes) as u32;
-        let place = Place { segment: active.sequence, offset: active.offset, bytes: exact };
+        let place = Place::new(active.sequence, active.offset, payload_bytes);
         record::append(&mut part.bytes, nonce, kind, id, detail, payload);
         self.pending.bytes += bytes as usize;
         active.offset += bytes;
+        self.segments.written_to(active.sequence, active.offset);
         self.active = Some(active);
         Ok(place)
     }

@@ -36,7 +36,7 @@ impl Part {
             return None;
         }
         let start = place.offset.checked_sub(self.offset)? as usize;
-        self.bytes.get(start..start + place.bytes as usize)
+        self.bytes.get(start..start + place.bytes() as usize)
     }
 
     /// Fills the last page with zeros, so that no later batch shares a page with this one.

@@ -355,11 +355,10 @@ impl DomainLog {
         self.segments.bounds.quota_bytes()
     }
 
-    /// A new quota. Space past it is given back as it becomes free.
+    /// A new quota. Space past it is given back as it becomes free; the size of segments stays until the
+    /// log is opened again.
     pub fn set_quota(&mut self, quota_bytes: u64) {
-        let Bounds { segments_max, segment_bytes, .. } = Bounds::for_quota(quota_bytes, 0);
-        self.segments.bounds.segments_max = segments_max;
-        self.segments.bounds.segment_bytes = segment_bytes;
+        self.segments.bounds.set_quota(quota_bytes);
     }
 
     /// What was written since the start.

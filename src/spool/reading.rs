@@ -53,7 +53,7 @@ impl DomainLog {
         let entry = self.index.get(&id).ok_or(SpoolError::Missing)?;
         let mut start = 0;
         for chunk in entry.body_chunks() {
-            let end = start + u64::from(chunk.bytes) - HEADER_BYTES as u64;
+            let end = start + chunk.payload_bytes();
             if offset < end {
                 let piece = self.fetch(flash, *chunk, id, Kind::Data)?;
                 return Ok(copy_from(&piece[HEADER_BYTES..], offset - start, buf));
@@ -101,7 +101,7 @@ impl DomainLog {
         let bytes = match self.pending.parts.iter().chain(flying).find_map(|part| part.record(place)) {
             Some(bytes) => bytes.to_vec(),
             None => {
-                let mut bytes = vec![0; place.bytes as usize];
+                let mut bytes = vec![0; place.bytes() as usize];
                 let count = flash.read(name, place.offset, &mut bytes)?;
                 bytes.truncate(count);
                 bytes

@@ -174,9 +174,10 @@ fn number(header: &[u8; HEADER_BYTES], field: Range<usize>) -> u64 {
     header[field].iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-fn is_zero(bytes: &[u8]) -> bool {
-    const ZEROS: [u8; FLASH_PAGE_BYTES] = [0; FLASH_PAGE_BYTES];
-    bytes.chunks(ZEROS.len()).all(|piece| *piece == ZEROS[..piece.len()])
+/// Zeros at the front of `bytes`, in multiples of [`ALIGN`] unless these are all.
+fn leading_zeros(bytes: &[u8]) -> usize {
+    let units = bytes.chunks(ALIGN).take_while(|unit| **unit == [0; ALIGN][..unit.len()]);
+    (units.count() * ALIGN).min(bytes.len())
 }
 
 /// What the walk through a segment comes upon.
@@ -209,16 +210,31 @@ impl<'a> Walk<'a> {
     }
 
     /// What lies between `at` and the next record, or the end: padding, old content, or damage.
-    fn judge_gap(&self, fault: Fault) -> (Option<usize>, Option<(Range<usize>, Fault)>) {
+    fn judge_gap(&self) -> (Option<usize>, Option<(Range<usize>, Fault)>) {
         let mut last_claim = None;
         for claim in self.claims() {
             if parse(&self.bytes[claim..], self.nonce).is_ok() {
-                let harmed = !is_zero(&self.bytes[self.at..claim]);
-                return (Some(claim), harmed.then_some((self.at..claim, fault)));
+                return (Some(claim), self.harm_before(claim));
             }
             last_claim = Some(claim);
         }
-        (None, last_claim.map(|claim| (self.at..self.claimed_end(claim), fault)))
+        (None, last_claim.and_then(|claim| self.harm_before(self.claimed_end(claim))))
+    }
+
+    /// Goes to the next page if nothing but zeros lies before it.
+    fn skip_padding(&mut self) {
+        const ZEROS: [u8; FLASH_PAGE_BYTES] = [0; FLASH_PAGE_BYTES];
+        let page = self.at.next_multiple_of(FLASH_PAGE_BYTES).min(self.bytes.len());
+        if self.bytes[self.at..page] == ZEROS[..page - self.at] {
+            self.at = page;
+        }
+    }
+
+    /// What lies before `end` and is no padding.
+    fn harm_before(&self, end: usize) -> Option<(Range<usize>, Fault)> {
+        let start = self.at + leading_zeros(&self.bytes[self.at..end]);
+        let fault = parse(&self.bytes[start..end], self.nonce).err().unwrap_or(Fault::Nothing);
+        (start < end).then_some((start..end, fault))
     }
 
     /// Places from `at` on whose header would carry the nonce.
@@ -252,6 +268,9 @@ impl<'a> Iterator for Walk<'a> {
         if let Some(next) = self.next.take() {
             self.at = next;
         }
+        if parse(self.bytes.get(self.at..)?, self.nonce).is_err() {
+            self.skip_padding();
+        }
         match parse(self.bytes.get(self.at..)?, self.nonce) {
             Ok(record) => {
                 let offset = self.at;
@@ -259,7 +278,7 @@ impl<'a> Iterator for Walk<'a> {
                 self.end = self.at;
                 Some(Found::Record { offset, record })
             }
-            Err(fault) => match self.judge_gap(fault) {
+            Err(_) => match self.judge_gap() {
                 (Some(next), None) => {
                     self.at = next;
                     self.next()

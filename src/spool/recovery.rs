@@ -11,7 +11,7 @@ use crate::spool::commit::Commit;
 use crate::spool::damage::{Damage, keep_aside};
 use crate::spool::domain_log::{Active, Chunks, DomainLog, Entry};
 use crate::spool::flash::{FileName, Flash, FlashError, Listed};
-use crate::spool::record::{Found, HEADER_BYTES, Kind, Record, Walk};
+use crate::spool::record::{Found, Kind, Record, Walk};
 use crate::spool::segments::{Bounds, Place, Segment};
 use crate::spool::state::Brief;
 use crate::time::WallTime;
@@ -69,6 +69,7 @@ impl DomainLog {
                     let end = gathered.walk(flash, file.name, &bytes, damage);
                     let mut segment = Segment::new(nonce, clamp(file.bytes));
                     segment.suspect = !durable;
+                    segment.end = end as u32;
                     log.segments.insert(sequence, segment);
                     log.adopt(flash, file, end, durable);
                 }
@@ -143,16 +144,12 @@ impl Gathered {
         for found in walk.by_ref() {
             match found {
                 Found::Record { offset, record } => {
-                    let place = Place {
-                        segment: sequence,
-                        offset: offset as u32,
-                        bytes: (HEADER_BYTES + record.payload.len()) as u32,
-                    };
+                    let place = Place::new(sequence, offset as u32, record.payload.len());
                     if let Some(told) = damage.get_mut(before..).and_then(|new| new.last_mut()) {
                         told.at_end = false;
                     }
                     if let Some(why) = self.take(record, place) {
-                        damage.push(damaged(name, offset, place.bytes as usize, why));
+                        damage.push(damaged(name, offset, place.bytes() as usize, why));
                     }
                 }
                 Found::Damage { range, why } => {
@@ -203,8 +200,7 @@ fn join(commit: &Commit, data: Vec<(u32, Place)>) -> Result<Option<Box<Chunks>>,
     let found: Option<Vec<Place>> = (0..count).map(|number| latest.get(&number).copied()).collect();
     let places = found.ok_or("a part of a message is missing")?;
     let body = commit.body_chunks as usize;
-    let bytes =
-        |places: &[Place]| places.iter().map(|p| u64::from(p.bytes) - HEADER_BYTES as u64).sum::<u64>();
+    let bytes = |places: &[Place]| places.iter().map(|p| p.payload_bytes()).sum::<u64>();
     let body_fits = body == 0 || bytes(&places[..body]) == commit.body_bytes;
     let prefix_fits = commit.prefix_chunks == 0 || bytes(&places[body..]) == commit.prefix_bytes();
     if !body_fits || !prefix_fits {
@@ -266,7 +262,7 @@ fn damaged(name: FileName, offset: usize, bytes: usize, why: &str) -> Damage {
 fn incomplete(id: QueueId, name: Option<FileName>, place: Place, why: &str) -> Damage {
     let file = name.map(|n| n.to_string()).unwrap_or_default();
     let why = format!("message {id}: {why}");
-    Damage { file, offset: place.offset.into(), bytes: place.bytes.into(), at_end: false, why }
+    Damage { file, offset: place.offset.into(), bytes: place.bytes().into(), at_end: false, why }
 }
 
 fn unlistable(why: FlashError) -> Damage {

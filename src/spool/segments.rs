@@ -3,17 +3,35 @@
 //! outlive every segment that still holds a commit of its message, or the message would come back.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
-use crate::limits::{SEGMENT_BYTES, SEGMENT_BYTES_MIN, SEGMENT_RESERVE_BYTES, SPOOL_QUOTA_BYTES_MIN};
+use crate::limits::SPOOL_QUOTA_BYTES_MIN;
+use crate::limits::{SEGMENT_BYTES, SEGMENT_BYTES_MIN, SEGMENT_RESERVE_BYTES, SEGMENTS_MIN};
 use crate::prng::Prng;
 use crate::spool::flash::{FileName, Listed};
+use crate::spool::record::{HEADER_BYTES, record_bytes};
 
 /// Where a record lies, and the bytes of its header and payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     pub segment: u32,
     pub offset: u32,
-    pub bytes: u32,
+    bytes: NonZeroU32,
+}
+
+impl Place {
+    pub fn new(segment: u32, offset: u32, payload_bytes: usize) -> Self {
+        let bytes = NonZeroU32::MIN.saturating_add((HEADER_BYTES + payload_bytes - 1) as u32);
+        Place { segment, offset, bytes }
+    }
+
+    pub fn bytes(self) -> u32 {
+        self.bytes.get()
+    }
+
+    pub fn payload_bytes(self) -> u64 {
+        u64::from(self.bytes()) - HEADER_BYTES as u64
+    }
 }
 
 /// How large a domain's log may become.
@@ -33,8 +51,15 @@ impl Bounds {
         while segment_bytes > SEGMENT_BYTES_MIN && quota / u64::from(segment_bytes) < 16 {
             segment_bytes /= 2;
         }
-        let segments_max = usize::try_from(quota / u64::from(segment_bytes)).unwrap_or(usize::MAX);
-        Bounds { segment_bytes, segments_max, seed }
+        let mut bounds = Bounds { segment_bytes, segments_max: 0, seed };
+        bounds.set_quota(quota);
+        bounds
+    }
+
+    /// Another quota with segments of the same size, of which there are at least four.
+    pub fn set_quota(&mut self, quota_bytes: u64) {
+        let fitting = usize::try_from(quota_bytes / u64::from(self.segment_bytes)).unwrap_or(usize::MAX);
+        self.segments_max = fitting.max(SEGMENTS_MIN);
     }
 
     pub fn quota_bytes(&self) -> u64 {
@@ -70,8 +95,11 @@ pub struct Segment {
     pub bytes: u32,
     /// Bytes of records that are still needed.
     pub live: u32,
-    /// Segments whose commits are over because of done-records in this one.
+    /// The end of what has been written.
+    pub end: u32,
+    /// Segments whose commits are over because of done-records in this one, and the bytes of these.
     graves: Vec<u32>,
+    grave_bytes: u32,
     /// Nothing counts from this offset on: a write or sync failed there.
     void_from: u32,
     /// A sync failed: what was stored here is to be copied to where it is safe.
@@ -85,7 +113,19 @@ pub struct Segment {
 impl Segment {
     pub fn new(nonce: u64, bytes: u32) -> Self {
         let (suspect, copied_from, stuck) = (false, false, false);
-        Segment { nonce, bytes, live: 0, graves: Vec::new(), void_from: bytes, suspect, copied_from, stuck }
+        let (graves, void_from) = (Vec::new(), bytes);
+        Segment {
+            nonce,
+            bytes,
+            live: 0,
+            end: 0,
+            graves,
+            grave_bytes: 0,
+            void_from,
+            suspect,
+            copied_from,
+            stuck,
+        }
     }
 
     /// The end of what mail may fill.
@@ -154,10 +194,17 @@ impl Segments {
         self.map.values().map(|s| u64::from(s.live)).sum()
     }
 
+    /// Records of the segment reach to `end`.
+    pub fn written_to(&mut self, sequence: u32, end: u32) {
+        if let Some(segment) = self.map.get_mut(&sequence) {
+            segment.end = end;
+        }
+    }
+
     /// The record at `place` is needed from now on.
     pub fn hold(&mut self, place: Place) {
         if let Some(segment) = self.map.get_mut(&place.segment) {
-            segment.live += place.bytes;
+            segment.live += place.bytes();
         }
     }
 
@@ -166,7 +213,7 @@ impl Segments {
         if let Some(segment) = self.map.get_mut(&place.segment)
             && place.offset < segment.void_from
         {
-            segment.live = segment.live.saturating_sub(place.bytes);
+            segment.live = segment.live.saturating_sub(place.bytes());
         }
     }
 
@@ -179,9 +226,10 @@ impl Segments {
         }
     }
 
-    /// Done-records in `sequence` speak of commits in `of`.
+    /// A done-record in `sequence` speaks of commits in `of`.
     pub fn bury(&mut self, sequence: u32, of: &[u32]) {
         if let Some(segment) = self.map.get_mut(&sequence) {
+            segment.grave_bytes += record_bytes(4 * of.len()) as u32;
             for grave in of {
                 if *grave != sequence && !segment.graves.contains(grave) {
                     segment.graves.push(*grave);
@@ -195,6 +243,9 @@ impl Segments {
         let there: Vec<u32> = self.map.keys().copied().collect();
         for segment in self.map.values_mut() {
             segment.graves.retain(|grave| there.binary_search(grave).is_ok());
+            if segment.graves.is_empty() {
+                segment.grave_bytes = 0;
+            }
         }
     }
 
@@ -202,6 +253,7 @@ impl Segments {
     pub fn clear_graves(&mut self, sequence: u32) {
         if let Some(segment) = self.map.get_mut(&sequence) {
             segment.graves.clear();
+            segment.grave_bytes = 0;
         }
     }
 
@@ -332,10 +384,11 @@ impl Segments {
     }
 
     /// The segment that is worth emptying most: a suspect one, else the one with the least in it, if that
-    /// is at most `live_max` bytes.
+    /// is at most `live_max` bytes, and an eighth of what was written there is over. Emptying therefore
+    /// comes to an end: what it has packed is left alone until enough of that is over too.
     pub fn victim(&self, busy: &[u32], live_max: u32) -> Option<u32> {
-        let worth =
-            |n: &u32, s: &Segment| !busy.contains(n) && !s.stuck && self.needed(s) && s.live <= live_max;
+        let thin = |s: &Segment| s.live <= live_max && s.live + s.grave_bytes <= s.end / 8 * 7;
+        let worth = |n: &u32, s: &Segment| !busy.contains(n) && !s.stuck && self.needed(s) && thin(s);
         let least =
             || self.map.iter().filter(|(n, s)| worth(n, s)).min_by_key(|(_, s)| s.live).map(|(n, _)| *n);
         self.suspect(busy).or_else(least)
@@ -380,10 +433,10 @@ mod tests {
         let mut segments = Segments::new(Bounds::for_quota(1 << 20, 1));
         let (first, _) = segments.open(&[]);
         let (second, _) = segments.open(&[first]);
-        segments.hold(Place { segment: first, offset: 0, bytes: 64 });
+        segments.hold(Place::new(first, 0, 32));
         segments.bury(second, &[first]);
         assert_eq!(segments.empty(&[]).count(), 0);
-        segments.free(Place { segment: first, offset: 0, bytes: 64 });
+        segments.free(Place::new(first, 0, 32));
         assert_eq!(segments.empty(&[]).collect::<Vec<_>>(), [first]);
         let (third, _) = segments.open(&[]);
         assert_eq!(segments.empty(&[third]).collect::<Vec<_>>(), [second]);

@@ -6,7 +6,7 @@ use crate::limits::{RECORD_PAYLOAD_BYTES_MAX, SPOOL_COMPACT_BYTES_MAX};
 use crate::spool::damage::keep_aside;
 use crate::spool::domain_log::{DomainLog, Intent};
 use crate::spool::flash::{FileName, Flash};
-use crate::spool::record::{Found, HEADER_BYTES, Kind, Record, Walk, record_bytes};
+use crate::spool::record::{Found, Kind, Record, Walk, record_bytes};
 use crate::spool::segments::{Claim, Place};
 use crate::spool::settle::graves;
 
@@ -27,13 +27,13 @@ impl DomainLog {
     /// always one whose sync failed.
     pub(super) fn choose_victim(&self) -> Option<u32> {
         let busy = self.busy();
-        let usable = self.segments.bounds.segment_bytes;
-        let filling = self.active.is_some_and(|active| active.offset > usable / 2);
+        let whole = self.segments.bounds.segment_bytes;
+        let filling = self.active.is_some_and(|active| active.offset > whole / 2);
         let available = self.segments.available(&busy);
         let live_max = if available < AVAILABLE_MIN || available == AVAILABLE_MIN && filling {
-            usable / 8 * 7
+            whole
         } else if filling && self.segments.reusable(&busy) == 0 {
-            usable / 4
+            whole / 4
         } else {
             return self.segments.suspect(&busy);
         };
@@ -91,8 +91,7 @@ impl DomainLog {
                     return Step::Next(cursor + offset as u32);
                 }
                 Found::Record { offset, record } => {
-                    let bytes = (HEADER_BYTES + record.payload.len()) as u32;
-                    let place = Place { segment: victim, offset: cursor + offset as u32, bytes };
+                    let place = Place::new(victim, cursor + offset as u32, record.payload.len());
                     if !self.sweep_record(place, record) {
                         return Step::NoRoom;
                     }
@@ -133,7 +132,7 @@ impl DomainLog {
         self.relocate(record.id, from, to);
         self.pending.frees.push(from);
         self.pending.urgent = true;
-        self.wear.bytes_moved += u64::from(to.bytes);
+        self.wear.bytes_moved += u64::from(to.bytes());
         if record.kind == Kind::Commit {
             self.segments.mark_copied_from(from.segment);
         }
@@ -173,7 +172,7 @@ impl DomainLog {
     /// All of the victim has been looked at. What is left in it cannot be read.
     fn end_sweep(&mut self, victim: u32) {
         self.sweep = None;
-        let moved: u32 = self.pending.frees.iter().filter(|p| p.segment == victim).map(|p| p.bytes).sum();
+        let moved: u32 = self.pending.frees.iter().filter(|p| p.segment == victim).map(|p| p.bytes()).sum();
         if let Some(segment) = self.segments.get_mut(victim) {
             segment.stuck = segment.live > moved;
         }

@@ -11,7 +11,7 @@ use crate::mail::Domain;
 use crate::os::flash_files::FlashFiles;
 use crate::os::{clock, entropy, files};
 use crate::relay::Office;
-use crate::spool::{Bounds, DomainLog, Flash, Recovery};
+use crate::spool::{Bounds, DomainLog, Recovery};
 
 /// The spool of a domain, read and ready for the office.
 pub struct OpenSpool {
@@ -30,10 +30,7 @@ impl OpenSpool {
         let dir = data.join("spool").join(name.as_str());
         let told = |e: io::Error| format!("{}: {e}", dir.display());
         let flash = Arc::new(FlashFiles::open(&dir).map_err(told)?);
-        // Space that the log has taken before stays its own.
-        let taken: u64 = flash.list().map_or(0, |files| files.iter().map(|file| file.bytes).sum());
-        let bounds = Bounds::for_quota(quota_bytes.max(taken + taken / 4), entropy::u64());
-        let (log, found) = DomainLog::recover(&*flash, bounds);
+        let (log, found) = DomainLog::recover(&*flash, Bounds::for_quota(quota_bytes, entropy::u64()));
         if !found.messages.is_empty() {
             log::info!("{name}: {} messages in the spool", found.messages.len());
         }

@@ -96,9 +96,7 @@ fn a_flipped_byte_costs_at_most_its_own_message() {
                 let (log, recovery) = crate::spool::DomainLog::recover(&flash, small_bounds());
                 assert!(!recovery.damage.is_empty(), "{caption} is not told");
                 let told = &recovery.damage[0];
-                let start = range.start as u64;
-                let holds = told.offset <= start && start < told.offset + told.bytes;
-                assert!(told.file == name.to_string() && holds, "{caption}: {told}");
+                assert_eq!((&told.file, told.offset), (&name.to_string(), range.start as u64), "{caption}");
                 drop(log);
                 let mended = (range.start + 8..range.start + 16).contains(&at);
                 assert_eq!(flash.damaged().unwrap().is_empty(), mended, "{caption}: kept aside");

@@ -48,8 +48,8 @@ fn a_lone_message_costs_two_pages() {
 }
 
 #[test]
-fn a_message_takes_at_most_sixty_four_bytes_of_the_index() {
-    assert!(size_of::<(QueueId, Entry)>() <= 64);
+fn a_message_takes_forty_bytes_of_the_index() {
+    assert!(size_of::<(QueueId, Entry)>() <= 40);
 }
 
 #[test]

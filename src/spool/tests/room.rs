@@ -123,8 +123,25 @@ fn too_much_at_once_is_refused_until_a_batch_is_over() {
     rig.log.draft(id(1));
     let piece = body(1, 1 << 20);
     let taken = (0..20).take_while(|_| rig.log.draft_append(id(1), &piece) == Ok(())).count();
-    assert_eq!(taken, 5);
+    assert_eq!(taken, 4);
     assert_eq!(rig.log.draft_append(id(1), &piece), Err(SpoolError::Busy));
     rig.flush();
     rig.log.draft_append(id(1), &piece).unwrap();
+}
+
+#[test]
+fn a_smaller_quota_gives_space_back() {
+    let mut rig = Rig::new(1);
+    let (taken, _) = fill(&mut rig, 1, 30_000);
+    taken.iter().for_each(|n| rig.log.done(id(*n)));
+    rig.flush();
+    assert!(rig.log.bytes_on_flash() > 1 << 20);
+    rig.log.set_quota(1 << 20);
+    (500..530).for_each(|n| {
+        rig.put(n, 30_000);
+        rig.flush();
+        rig.log.done(id(n));
+    });
+    rig.flush();
+    assert!(rig.log.bytes_on_flash() <= 1 << 20, "{}", rig.log.bytes_on_flash());
 }
