@@ -1,6 +1,8 @@
 //! The office as a whole, on a simulated flash: what a client is told, what is on flash then, and what the
 //! sender hears. Remote hosts are played by the test.
 
+mod simulation;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,315 @@
+//! Remote hosts and mailboxes with their moods, and the connections that the office opens to them.
+
+use super::mail::hands_on;
+use super::world::World;
+use crate::mail::{Domain, Envelope};
+use crate::relay::judge::Host;
+use crate::relay::{Answer, Attempt, Body, Content, Job, LaneKey, LocalJob};
+use crate::smtp::{Enhanced, Reply};
+use crate::time::Instant;
+
+/// What a host is like at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    Friendly,
+    /// Nobody answers a call.
+    Down,
+    /// 451 to everyone.
+    Busy,
+    /// 550 to everyone.
+    Refusing,
+    /// Each recipient by the dice.
+    Fickle,
+    /// Says nothing until the caller gives up.
+    Hanging,
+    /// Breaks off before the message is taken.
+    Dropping,
+    /// Takes the message, and its 250 never arrives.
+    Vanishing,
+    /// Answers with what is no reply.
+    Garbling,
+    /// Had hung up while the connection was idle.
+    Stale,
+}
+
+pub const MOODS: [Mood; 14] = [
+    Mood::Friendly,
+    Mood::Friendly,
+    Mood::Friendly,
+    Mood::Friendly,
+    Mood::Friendly,
+    Mood::Down,
+    Mood::Busy,
+    Mood::Refusing,
+    Mood::Fickle,
+    Mood::Hanging,
+    Mood::Dropping,
+    Mood::Vanishing,
+    Mood::Garbling,
+    Mood::Stale,
+];
+
+/// One outgoing connection.
+pub struct Connection {
+    key: LaneKey,
+    free: bool,
+    since: Instant,
+    stage: Stage,
+}
+
+enum Stage {
+    Connecting,
+    Ready,
+    /// A message is being offered.
+    Offering {
+        job: Job,
+        began: usize,
+        envelope: Envelope,
+        content: Content,
+    },
+    /// The host has spoken; the office has not heard it yet. `broken`: the connection is gone.
+    Heard {
+        job: Job,
+        attempts: Vec<(usize, Attempt)>,
+        broken: bool,
+    },
+}
+
+/// A delivery into a mailbox that is under way.
+pub struct Delivery {
+    job: LocalJob,
+    began: usize,
+    message: Option<(Envelope, Content)>,
+    outcome: Option<Attempt>,
+}
+
+fn said(code: u16, status: Enhanced, text: &'static str) -> Answer {
+    let host = Host { name: "mx.test".into(), reports: false, tls: None };
+    Answer { host: Some(host), reply: Reply::new(code, status, text) }
+}
+
+fn unreached(why: &'static str) -> Attempt {
+    Attempt::Unreached(Answer::own(451, Enhanced(4, 4, 2), why))
+}
+
+impl World {
+    /// The sender's turn: due mail becomes active, wanted connections are opened.
+    pub fn sender_turns(&mut self) {
+        self.office.activate_due(self.now);
+        while let Some(key) = self.office.open_connection() {
+            let since = self.now.mono;
+            self.connections.push(Connection { key, free: true, since, stage: Stage::Connecting });
+        }
+        while let Some(job) = self.office.take_local() {
+            let began = self.steps;
+            let message = self.office.job_message(&job.owner, job.id, &[job.recipient]);
+            self.deliveries.push(Delivery { job, began, message, outcome: None });
+        }
+    }
+
+    /// Something happens on one connection.
+    pub fn connection_moves(&mut self) {
+        if self.connections.is_empty() {
+            return;
+        }
+        let place = self.prng.below(self.connections.len());
+        let one = self.connections.swap_remove(place);
+        if let Some(one) = self.moved(one) {
+            self.connections.push(one);
+        }
+    }
+
+    fn moved(&mut self, mut one: Connection) -> Option<Connection> {
+        let mood = self.moods.get(&one.key.hop.to_string()).copied().unwrap_or(Mood::Friendly);
+        let late = self.now.mono.since(one.since).as_secs() >= 300;
+        one.stage = match one.stage {
+            Stage::Connecting => {
+                let config = self.office.config().clone();
+                let domain = config.domain(&one.key.sender).expect("a lane of a domain");
+                match (self.office.source_for(domain, "198.51.100.25".parse().unwrap()), mood) {
+                    (Err(why), _) => {
+                        let answer = Answer::own(451, Enhanced(4, 3, 5), why);
+                        return self.fails(one, Attempt::NoAddress(answer));
+                    }
+                    (_, Mood::Hanging) if !late => Stage::Connecting,
+                    (_, Mood::Down | Mood::Hanging) => return self.fails(one, unreached("no route to host")),
+                    (Ok(source), _) => {
+                        assert!(domain.has_address(source), "{} leaves from {source}", one.key.sender);
+                        Stage::Ready
+                    }
+                }
+            }
+            Stage::Ready => {
+                let job = self.office.take_job(&one.key, one.free);
+                one.free = job.is_none();
+                one.since = self.now.mono;
+                match job {
+                    Some(job) => self.offer(&one.key, job),
+                    None if self.prng.below(3) == 0 => {
+                        self.office.connection_closed(self.now, &one.key, true);
+                        return None;
+                    }
+                    None => Stage::Ready,
+                }
+            }
+            Stage::Offering { job, began, envelope, content } => {
+                if mood == Mood::Hanging && !late {
+                    Stage::Offering { job, began, envelope, content }
+                } else if mood == Mood::Stale {
+                    self.office.put_back(self.now, &one.key, job, Vec::new());
+                    self.office.connection_closed(self.now, &one.key, false);
+                    return None;
+                } else {
+                    self.converse(mood, &one.key.sender, job, began, &envelope, &content)
+                }
+            }
+            Stage::Heard { job, attempts, broken } => {
+                self.tell(&one.key.sender, &job, attempts);
+                if broken {
+                    self.office.connection_closed(self.now, &one.key, false);
+                    return None;
+                }
+                Stage::Ready
+            }
+        };
+        Some(one)
+    }
+
+    fn fails(&mut self, one: Connection, attempt: Attempt) -> Option<Connection> {
+        self.office.connection_failed(self.now, &one.key, attempt);
+        self.office.connection_closed(self.now, &one.key, one.free);
+        None
+    }
+
+    fn offer(&mut self, key: &LaneKey, job: Job) -> Stage {
+        match self.office.job_message(&key.sender, job.id, &job.recipients) {
+            Some((envelope, content)) => {
+                let from = envelope.reverse_path.address();
+                let own = from.is_none_or(|from| from.domain == key.sender);
+                let handed_on = || envelope.recipients.iter().all(|r| hands_on(&key.sender, &r.address));
+                assert!(own || handed_on(), "{} sends for {from:?}", key.sender);
+                Stage::Offering { job, began: self.steps, envelope, content }
+            }
+            None => Stage::Heard { job, attempts: Vec::new(), broken: false },
+        }
+    }
+
+    fn converse(
+        &mut self,
+        mood: Mood,
+        sender: &Domain,
+        job: Job,
+        began: usize,
+        envelope: &Envelope,
+        content: &Content,
+    ) -> Stage {
+        let Some(body) = self.whole_body(sender, job.id, content) else {
+            let lost = unreached("the message cannot be read from the spool");
+            let attempts = job.recipients.iter().map(|place| (*place, lost.clone())).collect();
+            return Stage::Heard { job, attempts, broken: true };
+        };
+        let mut attempts = Vec::new();
+        let mut broken = false;
+        for (place, recipient) in job.recipients.iter().zip(&envelope.recipients) {
+            let mood = match mood {
+                Mood::Fickle => [Mood::Friendly, Mood::Busy, Mood::Refusing][self.prng.below(3)],
+                same => same,
+            };
+            let attempt = match mood {
+                Mood::Friendly => {
+                    self.ledger.taken(sender, &recipient.address, &content.head, &body, began);
+                    Attempt::Accepted(said(250, Enhanced(2, 0, 0), "taken"))
+                }
+                Mood::Vanishing => {
+                    self.ledger.taken(sender, &recipient.address, &content.head, &body, began);
+                    broken = true;
+                    unreached("lost after the final dot")
+                }
+                Mood::Refusing => {
+                    self.ledger.refused(sender, job.id, &recipient.address);
+                    if envelope.reverse_path.address().is_none() {
+                        self.ledger.report(&body);
+                    }
+                    Attempt::Refused(said(550, Enhanced(5, 1, 1), "no such user"))
+                }
+                Mood::Garbling => Attempt::Refused(Answer::own(451, Enhanced(4, 5, 0), "that is no reply")),
+                Mood::Dropping | Mood::Hanging => {
+                    broken = true;
+                    unreached("connection lost")
+                }
+                _ => Attempt::Refused(said(451, Enhanced(4, 3, 0), "busy")),
+            };
+            attempts.push((*place, attempt));
+        }
+        Stage::Heard { job, attempts, broken }
+    }
+
+    /// The office hears what became of a job.
+    fn tell(&mut self, sender: &Domain, job: &Job, attempts: Vec<(usize, Attempt)>) {
+        if let Some((envelope, _)) = self.office.job_message(sender, job.id, &job.recipients) {
+            for ((_, attempt), recipient) in attempts.iter().zip(&envelope.recipients) {
+                if matches!(attempt, Attempt::Accepted(_)) {
+                    self.ledger.known(sender, job.id, &recipient.address);
+                }
+            }
+        }
+        if attempts.iter().any(|(_, a)| matches!(a, Attempt::Accepted(_))) {
+            // As a connection does that has carried a message.
+            let lanes: Vec<LaneKey> = self.connections.iter().map(|c| c.key.clone()).collect();
+            lanes
+                .iter()
+                .filter(|key| key.sender == *sender)
+                .for_each(|key| self.office.connection_works(key));
+        }
+        self.office.finish_job(self.now, sender, job.id, attempts);
+    }
+
+    fn whole_body(&self, owner: &Domain, id: crate::mail::QueueId, content: &Content) -> Option<Vec<u8>> {
+        let len = match &content.body {
+            Body::Memory(bytes) => return Some(bytes.to_vec()),
+            Body::Spool(len) => *len as usize,
+        };
+        let (mut body, mut at) = (vec![0; len], 0);
+        while at < len {
+            match self.office.read_body(owner, id, at as u64, &mut body[at..])? {
+                0 => return None,
+                n => at += n,
+            }
+        }
+        Some(body)
+    }
+
+    /// Something happens in one delivery into a mailbox.
+    pub fn mailbox_moves(&mut self) {
+        if self.deliveries.is_empty() {
+            return;
+        }
+        let place = self.prng.below(self.deliveries.len());
+        let mut one = self.deliveries.swap_remove(place);
+        let Some((envelope, content)) = &one.message else {
+            return self.office.finish_job(self.now, &one.job.owner, one.job.id, Vec::new());
+        };
+        let to = &envelope.recipients[0].address;
+        if let Some(outcome) = one.outcome.take() {
+            if matches!(outcome, Attempt::Accepted(_)) {
+                self.ledger.known(&one.job.owner, one.job.id, to);
+            }
+            return self.office.finish_job(
+                self.now,
+                &one.job.owner,
+                one.job.id,
+                vec![(one.job.recipient, outcome)],
+            );
+        }
+        let fails = !self.calm && self.prng.below(4) == 0;
+        let body = if fails { None } else { self.whole_body(&one.job.owner, one.job.id, content) };
+        one.outcome = Some(match body {
+            Some(body) => {
+                self.ledger.taken(&one.job.owner, to, &content.head, &body, one.began);
+                Attempt::Accepted(Answer::own(250, Enhanced(2, 0, 0), "kept"))
+            }
+            None => Attempt::Unreached(Answer::own(451, Enhanced(4, 2, 0), "the mailbox cannot be written")),
+        });
+        self.deliveries.push(one);
+    }
+}
