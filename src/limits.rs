@@ -71,7 +71,7 @@ pub const CERTIFICATE_CHAIN_MAX: usize = 10;
 pub const CERTIFICATE_FILE_BYTES_MAX: u64 = 256 * 1024;
 /// Between two looks at the files with certificates.
 pub const CERTIFICATE_CHECK_S: u64 = 60;
-/// A certificate that ends sooner is an alarm; one that the box made itself is made anew.
+/// A certificate that ends sooner than in so many days is an alarm.
 pub const CERTIFICATE_ALARM_DAYS: u64 = 30;
 /// Server: from one command to the next (§4.5.3.2.7).
 pub const SERVER_COMMAND_WAIT_S: u64 = 5 * 60;
