@@ -4,24 +4,29 @@
 //! the same ones: no packet leaves the bridge.
 
 mod dialogue;
+mod disk;
+pub mod load;
 mod message;
 mod namespace;
 pub mod peers;
+pub mod power;
 mod remote;
 mod stagepost;
 mod terminal;
 mod wait;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub use dialogue::Dialogue;
+pub use disk::{Disk, make_ext4};
 pub use message::{Message, split_mbox};
 pub use namespace::{Host, Running};
-pub use remote::{Remote, Reply};
+pub use remote::{Remote, Reply, Taken};
 pub use stagepost::{Stagepost, run_binary};
 pub use terminal::Terminal;
-pub use wait::{PATIENCE, until, until_true};
+pub use wait::{PATIENCE, stamp, until, until_true};
 
 /// The lab's own addresses, as the figures place them.
 pub const ABC: &str = "203.0.113.1";
@@ -84,6 +89,16 @@ impl Drop for Lab {
         }
         namespace::clear(&self.name);
     }
+}
+
+/// Whether the long runs were asked for: `scripts/test --long`.
+pub fn long() -> bool {
+    std::env::var_os("STAGEPOST_LONG").is_some()
+}
+
+/// Tells a figure to whoever watches the run, whether the test passes or fails.
+pub fn tell(figure: &str) {
+    let _ = writeln!(std::io::stderr(), "    {figure}");
 }
 
 /// The project's top directory.

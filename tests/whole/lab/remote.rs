@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-use super::{Host, Message, PATIENCE, until};
+use super::{Host, Message, PATIENCE, stamp, until};
 
 /// What the host answers to a line.
 pub enum Reply {
@@ -24,6 +24,8 @@ pub enum Reply {
 /// One message that was taken, and under which identity it came.
 #[derive(Clone, Debug)]
 pub struct Taken {
+    /// When, before the client was told; see [`stamp`].
+    pub at: u64,
     pub client: IpAddr,
     pub ehlo: String,
     pub sender: String,
@@ -64,6 +66,11 @@ impl Remote {
 
     pub fn taken(&self) -> Vec<Taken> {
         self.record.lock().unwrap().taken.clone()
+    }
+
+    /// Looks at what was taken without a copy of it.
+    pub fn survey<T>(&self, look: impl FnOnce(&[Taken]) -> T) -> T {
+        look(&self.record.lock().unwrap().taken)
     }
 
     /// How often a line with this beginning was heard.
@@ -175,6 +182,7 @@ impl Session {
 
     fn taken(&self, client: IpAddr, text: &str) -> Taken {
         Taken {
+            at: stamp(),
             client,
             ehlo: self.ehlo.clone(),
             sender: self.sender.clone(),

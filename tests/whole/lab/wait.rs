@@ -25,3 +25,9 @@ pub fn until<T>(what: &str, limit: Duration, mut probe: impl FnMut() -> Option<T
 pub fn until_true(what: &str, mut probe: impl FnMut() -> bool) {
     until(what, PATIENCE, || probe().then_some(()));
 }
+
+/// Now, in nanoseconds of the clock by which a [`super::power::Power`] stamps its journal.
+pub fn stamp() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
