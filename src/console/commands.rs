@@ -162,7 +162,7 @@ pub static COMMANDS: &[Row] = &[
     },
     Row {
         form: "queue hold ID|DOMAIN|all",
-        help: "keep this mail back until it is released",
+        help: "keep this mail back until it is released; of a domain, what comes later too",
         example: "queue hold all",
         make: |words| target(&words[2]).map(|target| Command::Queue(QueueAction::Hold, target)),
     },

@@ -35,6 +35,18 @@ pub fn room_bytes(path: &Path) -> io::Result<u64> {
     Ok(stat.f_blocks.saturating_mul(stat.f_frsize))
 }
 
+/// Removes a file, durably; one that is not there is removed already.
+pub fn unlink(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
 /// Removes a file that is of no more use; one that cannot be removed is replaced at the next start.
 pub fn remove(path: &Path) {
     if let Err(error) = fs::remove_file(path) {

@@ -108,6 +108,16 @@ impl Active {
         verdict
     }
 
+    /// What of this round may be written down before it is over. A failure is not: its sender hears of it when
+    /// the round ends, and must hear of it after a cut as well.
+    pub fn interim_state(&self) -> State {
+        let mut state = self.state.clone();
+        for (place, _) in &self.judged {
+            take_failure_back(&mut state.recipients[*place]);
+        }
+        state
+    }
+
     /// Whether every recipient has it.
     pub fn is_delivered(&self) -> bool {
         self.state.recipients.iter().all(|r| matches!(r, RecipientState::Delivered { .. }))
@@ -125,10 +135,13 @@ impl Active {
     /// The failures of this round could not be reported: they count as deferrals, and fail again.
     pub fn take_failures_back(&mut self) {
         for (place, _) in &self.judged {
-            let state = &mut self.state.recipients[*place];
-            if let RecipientState::Failed { reply } = state {
-                *state = RecipientState::Deferred { reply: std::mem::take(reply) };
-            }
+            take_failure_back(&mut self.state.recipients[*place]);
         }
+    }
+}
+
+fn take_failure_back(state: &mut RecipientState) {
+    if let RecipientState::Failed { reply } = state {
+        *state = RecipientState::Deferred { reply: std::mem::take(reply) };
     }
 }

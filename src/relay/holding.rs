@@ -43,7 +43,9 @@ impl Office {
             return None;
         }
         let times = message.shares.iter().map(|share| match self.config.domain(&share.owner)?.spool {
-            SpoolMode::Held(time) if self.posts.contains_key(&share.owner) => Some(time),
+            SpoolMode::Held(time) if self.posts.get(&share.owner).is_some_and(|post| !post.held) => {
+                Some(time)
+            }
             _ => None,
         });
         times.min().flatten()
@@ -159,33 +161,36 @@ impl Office {
         if let Ok(Some(_)) = put {
             active.footing = Footing::Committing;
             if active.state.recipients.iter().any(|r| !matches!(r, RecipientState::Pending)) {
-                post.log.update(id, &active.state);
+                post.log.update(id, &active.interim_state());
             }
         }
         post.active.insert(id, active);
         put.map_err(|error| reply_to(&error))
     }
 
-    /// The commit of a share that was held has come to flash, or failed.
-    pub(super) fn held_commit_ended(&mut self, now: Now, owner: &Domain, id: QueueId, on_flash: bool) {
-        if !on_flash {
-            return self.give_up(now, owner, id);
-        }
-        let Some(active) = self.posts.get_mut(owner).and_then(|post| post.active.get_mut(&id)) else {
-            return;
-        };
-        active.footing = Footing::Stored;
-        if active.open_jobs == 0 {
-            self.settle(now, owner, id);
+    /// All shares of a message are on flash: this one is its queue's from now on.
+    pub(super) fn share_is_safe(&mut self, now: Now, owner: &Domain, id: QueueId) {
+        let Some(post) = self.posts.get_mut(owner) else { return };
+        post.counts.accepted += 1;
+        match post.active.get_mut(&id) {
+            None => post.queue.insert(id, now.mono),
+            Some(active) => {
+                active.footing = Footing::Stored;
+                if active.open_jobs == 0 {
+                    self.settle(now, owner, id);
+                }
+            }
         }
     }
 
-    /// Forgets a share: its client was told so, or every recipient has it. What is in the middle of a
-    /// transaction is forgotten when that has ended.
-    fn give_up(&mut self, now: Now, owner: &Domain, id: QueueId) {
-        let Some(active) = self.posts.get_mut(owner).and_then(|post| post.active.get_mut(&id)) else {
-            return;
-        };
+    /// Forgets a share, on flash too: its client was told so, or every recipient has it. A transaction that
+    /// is under way has its content in memory and goes on.
+    pub(super) fn give_up(&mut self, now: Now, owner: &Domain, id: QueueId) {
+        self.forget_fresh(owner, id);
+        let Some(post) = self.posts.get_mut(owner) else { return };
+        post.log.done(id);
+        post.log.waiting_since(now.mono);
+        let Some(active) = post.active.get_mut(&id) else { return };
         active.footing = Footing::Stored;
         active.deleted = true;
         if active.open_jobs == 0 {

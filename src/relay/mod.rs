@@ -25,6 +25,7 @@ pub mod operator;
 pub mod policy;
 pub mod posts;
 pub mod queue;
+pub mod recording;
 pub mod route;
 pub mod sending;
 pub mod storing;

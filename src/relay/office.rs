@@ -16,6 +16,7 @@ use crate::relay::active::Active;
 use crate::relay::dispatch::Dispatch;
 use crate::relay::judge::Verdict;
 use crate::relay::queue::Queue;
+use crate::relay::recording::Unrecorded;
 use crate::relay::sending::LocalJob;
 use crate::relay::storing::{Awaited, Fresh, Receipts};
 use crate::spool::{DomainLog, Flash, Recovery, Ticket};
@@ -60,8 +61,14 @@ pub struct Post {
     /// What the last host said, and to whom.
     pub last_reply: Option<String>,
     pub counts: Counts,
-    /// What is wrong with the spool.
-    pub alarms: Vec<String>,
+    /// What was wrong with the spool at the start.
+    pub damage: Vec<String>,
+    /// Messages that could not be read when their time had come, and why; they are tried again.
+    pub(super) unreadable: BTreeMap<QueueId, String>,
+    /// Outcomes that are not in the log yet.
+    pub(super) unrecorded: Unrecorded,
+    /// The operator keeps all mail of the domain back, what is here and what comes.
+    pub(super) held: bool,
     /// The domain is in the configuration; mail of one that is not stays where it is.
     pub(super) serves: bool,
 }
@@ -115,7 +122,10 @@ impl Office {
             tickets: VecDeque::new(),
             last_reply: None,
             counts: Counts::default(),
-            alarms: found.damage.iter().map(|damage| format!("the spool is damaged: {damage}")).collect(),
+            damage: found.damage.iter().map(|damage| format!("the spool is damaged: {damage}")).collect(),
+            unreadable: BTreeMap::new(),
+            unrecorded: Unrecorded::default(),
+            held: false,
             serves: self.config.domain(&name).is_some(),
         };
         self.posts.insert(name, post);
@@ -191,13 +201,15 @@ impl Office {
 
     /// When lazy records want to be written at the latest.
     pub fn flush_at(&self) -> Instant {
-        self.posts.values().filter_map(|post| post.log.flush_due()).min().unwrap_or(Instant::NEVER)
+        self.posts.values().filter_map(Post::flush_due).min().unwrap_or(Instant::NEVER)
     }
 
-    /// Whether one more message of this post may become active. One that serves and has nothing active may.
+    /// Whether one more message of this post may become active. One that serves, is not held, and has nothing
+    /// active may.
     pub(super) fn has_room(&self, post: &Post) -> bool {
         let crowded = self.resident_bytes >= RESIDENT_CONTENT_BYTES_MAX;
-        post.serves && (post.queue.active() == 0 || !crowded && post.queue.active() < ACTIVE_MESSAGES_MAX)
+        let open = post.serves && !post.held;
+        open && (post.queue.active() == 0 || !crowded && post.queue.active() < ACTIVE_MESSAGES_MAX)
     }
 
     /// Asks for the outcome of a message's next round of attempts.

@@ -1,7 +1,9 @@
 //! What the operator does to the queue: try now, delete, hold, release. What is on its way to a host at the
-//! moment is not torn away: it is deleted or held as far as its next attempt.
+//! moment is not torn away: it is deleted or held as far as its next attempt. A domain that is held keeps
+//! back what comes later too, until it is released; the tasks keep a mark of that beside its spool.
 
 use crate::mail::{Domain, QueueId};
+use crate::relay::active::Body;
 use crate::relay::office::{Office, Post};
 use crate::time::Now;
 
@@ -26,6 +28,37 @@ impl Office {
     /// Applies an action to every message of the target that it makes sense for, and counts them. A target
     /// that holds no message counts zero.
     pub fn operate(&mut self, now: Now, action: QueueAction, target: &Target) -> usize {
+        let hold = match action {
+            QueueAction::Hold => Some(true),
+            QueueAction::Release => Some(false),
+            QueueAction::Retry | QueueAction::Delete => None,
+        };
+        match (target, hold) {
+            (Target::Domain(_) | Target::All, Some(hold)) => self.hold_domains(now, target, hold),
+            _ => self.operate_on_messages(now, action, target),
+        }
+    }
+
+    /// Keeps all mail of a domain back, what is here and what comes, or lets it go again.
+    fn hold_domains(&mut self, now: Now, target: &Target, hold: bool) -> usize {
+        let wanted = |name: &Domain| *target == Target::All || *target == Target::Domain(name.clone());
+        let posts = self.posts.iter_mut().filter(|(name, _)| wanted(name));
+        posts.map(|(_, post)| if hold { post.hold_all() } else { post.release_all(now) }).sum()
+    }
+
+    /// Whether the operator keeps the mail of this domain back.
+    pub fn is_held(&self, name: &Domain) -> bool {
+        self.posts.get(name).is_some_and(|post| post.held)
+    }
+
+    /// A domain was held before the last start.
+    pub fn hold_again(&mut self, name: &Domain) {
+        if let Some(post) = self.posts.get_mut(name) {
+            post.held = true;
+        }
+    }
+
+    fn operate_on_messages(&mut self, now: Now, action: QueueAction, target: &Target) -> usize {
         if action == QueueAction::Retry {
             let sender = if let Target::Domain(name) = target { Some(name) } else { None };
             self.dispatch.forgive(sender);
@@ -40,7 +73,7 @@ impl Office {
             };
             for id in ids {
                 let done = match action {
-                    QueueAction::Retry => post.queue.hurry(id, now.mono),
+                    QueueAction::Retry => !post.held && post.queue.hurry(id, now.mono),
                     QueueAction::Release => post.release(id, now),
                     QueueAction::Hold => post.hold(id),
                     QueueAction::Delete => {
@@ -59,6 +92,25 @@ impl Office {
 }
 
 impl Post {
+    /// Whether the operator keeps all its mail back.
+    pub fn is_held(&self) -> bool {
+        self.held
+    }
+
+    fn hold_all(&mut self) -> usize {
+        self.held = true;
+        self.queue.len() - self.queue.active()
+    }
+
+    fn release_all(&mut self, now: Now) -> usize {
+        let everything = std::mem::take(&mut self.held);
+        let ids: Vec<QueueId> = self.queue.ids().collect();
+        let let_go = |post: &mut Post, id| {
+            post.release(id, now) || everything && post.queue.hurry_waiting(id, now.mono)
+        };
+        ids.into_iter().filter(|id| let_go(self, *id)).count()
+    }
+
     fn hold(&mut self, id: QueueId) -> bool {
         self.queue.hold(id) && self.remember_hold(id, true)
     }
@@ -82,10 +134,17 @@ impl Post {
 
     fn delete(&mut self, id: QueueId) -> bool {
         match self.active.get_mut(&id) {
-            Some(active) => active.deleted = true,
+            // A body in the spool is still needed for a transaction that is under way.
+            Some(active) => {
+                active.deleted = true;
+                if matches!(active.content.body, Body::Memory(_)) {
+                    self.log.done(id);
+                }
+            }
             None => {
                 self.log.done(id);
                 self.queue.remove(id);
+                self.unreadable.remove(&id);
             }
         }
         true

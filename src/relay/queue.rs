@@ -83,6 +83,11 @@ impl Queue {
         true
     }
 
+    /// Makes a message due at `now` if it waits. False: it does something else.
+    pub fn hurry_waiting(&mut self, id: QueueId, now: Instant) -> bool {
+        matches!(self.stand(id), Some(Stand::Waiting(_))) && self.hurry(id, now)
+    }
+
     /// Ends a hold: due at `now`. False: it was not on hold.
     pub fn release(&mut self, id: QueueId, now: Instant) -> bool {
         let held = self.stand(id) == Some(Stand::OnHold);

@@ -14,7 +14,7 @@ use crate::relay::office::{Office, Post};
 use crate::relay::route::{Road, road};
 use crate::relay::storing::Fresh;
 use crate::smtp::{Enhanced, Reply};
-use crate::spool::State;
+use crate::spool::{SpoolError, State};
 use crate::time::{Instant, Now};
 
 /// A delivery into a mailbox of this box.
@@ -73,9 +73,14 @@ impl Office {
                 self.resident_bytes += read_bytes;
                 self.launch(now, owner, id, active);
             }
-            Err(why) => {
-                log::error!("{owner} {id}: left out of the queue: {why}");
+            Err(SpoolError::Missing) => {
+                log::error!("{owner} {id}: left out of the queue: the spool does not have it");
                 post.queue.remove(id);
+            }
+            Err(why) => {
+                let wait = self.config.domain(owner).map(|d| d.retry).unwrap_or_default().first;
+                post.queue.defer(id, now.mono + wait, false);
+                post.cannot_read(owner, id, why);
             }
         }
     }
@@ -247,7 +252,11 @@ impl Office {
             }
         }
         active.open_jobs -= 1;
-        if active.open_jobs == 0 {
+        let over = active.open_jobs == 0;
+        if !matches!(active.footing, Footing::Held(_)) {
+            post.outcome_is_known(id, now.mono);
+        }
+        if over {
             self.settle(now, owner, id);
         }
     }
@@ -295,18 +304,21 @@ impl Office {
         let plan = self.config.domain(&settled.owner).map(|d| d.retry).unwrap_or_default();
         let Some(post) = self.posts.get_mut(&settled.owner) else { return };
         let Some(mut active) = post.active.remove(&settled.id) else { return };
+        let since = post.unrecorded.forget(settled.id).unwrap_or(now.mono);
         self.resident_bytes -= active.content.resident();
         if self.watched.remove(&settled.id) {
             self.outcomes.push(active.outcome(settled.id));
         }
         if active.deleted || active.unsettled().is_empty() {
             post.log.done(settled.id);
+            post.log.waiting_since(since);
             post.queue.remove(settled.id);
             return;
         }
         let (received, attempts) = (active.meta.received, active.state.attempts);
         active.state.next = retry_at(attempts, received, now.wall, &plan, &mut self.prng);
         post.log.update(settled.id, &active.state);
+        post.log.waiting_since(since);
         let due = now.mono + active.state.next.since(now.wall);
         post.queue.defer(settled.id, due, active.wants_address);
     }
@@ -315,12 +327,13 @@ impl Office {
 impl Post {
     /// A message's envelope, state and content: from memory if it was just stored, else from flash. Tells
     /// too how many bytes this brought into memory.
-    fn load(&mut self, id: QueueId) -> Result<(Active, usize), String> {
+    fn load(&mut self, id: QueueId) -> Result<(Active, usize), SpoolError> {
         if let Some(Fresh { meta, content }) = self.fresh.remove(&id) {
             let state = State::new(meta.envelope.recipients.len(), meta.received);
             return Ok((Active::new(meta, content, state, Footing::Stored), 0));
         }
-        let stored = self.log.load(&*self.flash, id).map_err(|e| e.to_string())?;
+        let stored = self.log.load(&*self.flash, id)?;
+        self.unreadable.remove(&id);
         let content = Content { head: Rc::new(stored.head), body: Body::Spool(stored.body_len) };
         let bytes = content.resident();
         Ok((Active::new(Rc::new(stored.meta), content, stored.state, Footing::Stored), bytes))

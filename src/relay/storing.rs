@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::limits::RESIDENT_CONTENT_BYTES_MAX;
 use crate::mail::{Domain, QueueId};
-use crate::relay::active::{Body, Content, Footing};
+use crate::relay::active::{Body, Content};
 use crate::relay::holding::Holding;
 use crate::relay::judge::Answer;
 use crate::relay::office::Office;
@@ -43,6 +43,8 @@ pub enum Safe {
 #[derive(Debug)]
 struct Open {
     commits: usize,
+    /// Whose commits have ended, well or not.
+    ended: Vec<Domain>,
     failure: Option<Reply>,
     then: Then,
 }
@@ -212,6 +214,7 @@ impl Office {
     /// What is to be written now, one batch a domain; each goes back through [`Office::batch_finished`].
     pub fn take_batches(&mut self, now: Instant) -> Vec<(Domain, Arc<dyn Flash>, Batch)> {
         let ready = self.posts.iter_mut().filter_map(|(name, post)| {
+            post.record_outcomes(now);
             let batch = post.log.take_batch(&*post.flash, now)?;
             Some((name.clone(), post.flash.clone(), batch))
         });
@@ -248,22 +251,22 @@ impl Office {
         std::mem::take(&mut self.receipts.done)
     }
 
+    /// All shares of a message are kept or none is: what its client must send again would come twice.
     fn commit_ended(&mut self, now: Now, owner: &Domain, awaited: Awaited, outcome: Result<(), Reply>) {
-        let Some(post) = self.posts.get_mut(owner) else { return };
-        let held = post.active.get(&awaited.id).is_some_and(|active| active.footing == Footing::Committing);
-        post.counts.accepted += u64::from(outcome.is_ok());
-        match &outcome {
-            _ if held => self.held_commit_ended(now, owner, awaited.id, outcome.is_ok()),
-            Ok(()) => post.queue.insert(awaited.id, now.mono),
-            Err(_) => self.forget_fresh(owner, awaited.id),
-        }
         let Some(open) = self.receipts.open.get_mut(&awaited.receipt) else { return };
         open.commits -= 1;
+        open.ended.push(owner.clone());
         open.failure = open.failure.take().or(outcome.err());
         if open.commits > 0 {
             return;
         }
-        if let Some(Open { failure, then, .. }) = self.receipts.open.remove(&awaited.receipt) {
+        if let Some(Open { ended, failure, then, .. }) = self.receipts.open.remove(&awaited.receipt) {
+            for owner in &ended {
+                match &failure {
+                    None => self.share_is_safe(now, owner, awaited.id),
+                    Some(_) => self.give_up(now, owner, awaited.id),
+                }
+            }
             let result = failure.map_or(Ok(()), Err);
             match then {
                 Then::Answer => self.receipts.answer(awaited.receipt, result.map(|()| Safe::Stored)),
@@ -309,7 +312,7 @@ impl Office {
 impl Receipts {
     fn open(&mut self, commits: usize, then: Then) -> Receipt {
         let receipt = self.issue();
-        self.open.insert(receipt, Open { commits, failure: None, then });
+        self.open.insert(receipt, Open { commits, ended: Vec::new(), failure: None, then });
         receipt
     }
 
@@ -321,7 +324,7 @@ impl Receipts {
 
     /// A receipt that held mail was given now waits for so many commits.
     pub(super) fn expect_commits(&mut self, receipt: Receipt, commits: usize) {
-        self.open.insert(receipt, Open { commits, failure: None, then: Then::Answer });
+        self.open.insert(receipt, Open { commits, ended: Vec::new(), failure: None, then: Then::Answer });
     }
 
     pub(super) fn answer(&mut self, receipt: Receipt, result: Result<Safe, Reply>) {

@@ -1,8 +1,12 @@
 //! The office as a whole, on a simulated flash: what a client is told, what is on flash then, and what the
 //! sender hears. Remote hosts are played by the test.
 
+mod held_back;
+mod shares;
 mod simulation;
+mod window;
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,25 +30,51 @@ const CONFIG: &str = "
     domain bcd.com client 10.0.2.0/24
     domain bcd.com mailbox b1
     domain bcd.com retry first 5m max 1h expire 1d
+    domain cde.com address 203.0.113.71
+    domain cde.com mailbox c1
 ";
 
 /// An office with its flash and its clock.
 struct Desk {
     office: Office,
     now: Now,
+    flashes: BTreeMap<Domain, Arc<SimFlash>>,
 }
 
 impl Desk {
     fn new() -> Self {
         let config = Rc::new(config::parse(CONFIG.as_bytes()).expect("the test's configuration"));
         let now = Now { mono: Instant::from_nanos(1), wall: WallTime::from_unix_seconds(1_800_000_000) };
-        let mut office = Office::new(config.clone(), 7);
-        for domain in &config.domains {
-            let flash = SimFlash::new(1);
-            let (log, found) = DomainLog::recover(&flash, Bounds::for_quota(4 << 20, 1));
-            office.open(now, domain.name.clone(), log, Arc::new(flash), &found);
+        let flash = |name: &Domain| (name.clone(), Arc::new(SimFlash::new(1)));
+        let flashes = config.domains.iter().map(|domain| flash(&domain.name)).collect();
+        let mut desk = Desk { office: Office::new(config, 7), now, flashes };
+        desk.open();
+        desk
+    }
+
+    /// The daemon starts with what its flash holds.
+    fn open(&mut self) {
+        self.office = Office::new(self.office.config().clone(), 7);
+        for (n, (name, flash)) in (1..).zip(&self.flashes) {
+            let (log, found) =
+                DomainLog::recover(&**flash, Bounds::for_quota(4 << 20, self.now.mono.as_nanos() ^ n));
+            self.office.open(self.now, name.clone(), log, flash.clone(), &found);
         }
-        Desk { office, now }
+    }
+
+    /// The power is cut and comes back.
+    fn cut(&mut self) {
+        self.flashes.values().for_each(|flash| flash.power_cycle());
+        self.pass(Duration::from_secs(1));
+        self.open();
+    }
+
+    fn flash(&self, domain: &str) -> &SimFlash {
+        &self.flashes[&name(domain)]
+    }
+
+    fn post(&self, domain: &str) -> &Post {
+        self.office.post(&name(domain)).expect("a post")
     }
 
     /// b1 hands in a message.
@@ -119,6 +149,10 @@ impl Desk {
     fn queued(&self) -> usize {
         self.office.queue_len()
     }
+}
+
+fn name(domain: &str) -> Domain {
+    Domain::parse(domain).unwrap()
 }
 
 fn said(code: u16, status: Enhanced, text: &'static str) -> Answer {

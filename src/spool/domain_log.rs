@@ -155,7 +155,19 @@ pub struct DomainLog {
     pub(super) sweep: Option<Sweep>,
     /// There is a segment worth emptying.
     pub(super) sweep_wanted: bool,
+    /// After a batch that failed: what nobody waits for rests until then, so that a medium that is broken
+    /// for good does not keep the house busy.
+    pub(super) rest: Rest,
     pub(super) wear: Wear,
+}
+
+/// Whether upkeep rests after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    No,
+    /// A batch has failed; the next call with a time begins the rest.
+    Wanted,
+    Until(Instant),
 }
 
 impl DomainLog {
@@ -172,6 +184,7 @@ impl DomainLog {
             durable: Ticket(0),
             sweep: None,
             sweep_wanted: false,
+            rest: Rest::No,
             wear: Wear::default(),
         }
     }
@@ -285,8 +298,16 @@ impl DomainLog {
         if self.flight.is_some() {
             return None;
         }
-        self.sweep(flash);
-        let lazy_due = |since: Instant| since + Duration::from_millis(SPOOL_LAZY_MS) <= now;
+        let lazy = Duration::from_millis(SPOOL_LAZY_MS);
+        self.rest = match self.rest {
+            Rest::Wanted => Rest::Until(now + lazy),
+            Rest::Until(end) if end > now => self.rest,
+            Rest::Until(_) | Rest::No => Rest::No,
+        };
+        if self.rest == Rest::No {
+            self.sweep(flash);
+        }
+        let lazy_due = |since: Instant| since + lazy <= now;
         if !self.pending.parts.is_empty() && self.pending.lazy_since.is_none() {
             self.pending.lazy_since = Some(now);
         }
@@ -307,19 +328,39 @@ impl DomainLog {
         if self.flight.is_some() {
             return None;
         }
-        if self.pending.urgent || self.sweep_wanted {
+        if self.pending.urgent || self.rest == Rest::Wanted {
             return Some(Instant::ORIGIN);
         }
-        if self.pending.parts.is_empty() {
-            return None;
-        }
+        let sweep = self.sweep_wanted.then_some(match self.rest {
+            Rest::Until(end) => end,
+            Rest::No | Rest::Wanted => Instant::ORIGIN,
+        });
         let due = |since: Instant| since + Duration::from_millis(SPOOL_LAZY_MS);
-        Some(self.pending.lazy_since.map_or(Instant::ORIGIN, due))
+        let lazy = || self.pending.lazy_since.map_or(Instant::ORIGIN, due);
+        sweep.into_iter().chain((!self.pending.parts.is_empty()).then(lazy)).min()
+    }
+
+    /// Records that were put in now count as if they had waited since then.
+    pub fn waiting_since(&mut self, since: Instant) {
+        if !self.pending.parts.is_empty() {
+            let earlier = self.pending.lazy_since.map_or(since, |other| other.min(since));
+            self.pending.lazy_since = Some(earlier);
+        }
+    }
+
+    /// Whether a batch is under way.
+    pub fn is_flying(&self) -> bool {
+        self.flight.is_some()
     }
 
     /// Whether everything that was said is durable, and no message is half here.
     pub fn is_at_rest(&self) -> bool {
-        self.flight.is_none() && self.pending.parts.is_empty() && self.drafts.is_empty()
+        self.is_written() && self.drafts.is_empty()
+    }
+
+    /// Whether every record that was put in is durable.
+    pub fn is_written(&self) -> bool {
+        self.flight.is_none() && self.pending.parts.is_empty()
     }
 
     /// Commits that the next batch will make durable.
@@ -330,6 +371,11 @@ impl DomainLog {
     /// Whether a message of `bytes` would be taken now.
     pub fn has_room(&self, bytes: usize) -> bool {
         self.check_room(Claim::Mail, bytes).is_ok()
+    }
+
+    /// Whether a message is in the log.
+    pub fn contains(&self, id: QueueId) -> bool {
+        self.index.contains_key(&id)
     }
 
     /// Messages in the log.

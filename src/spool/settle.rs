@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use crate::mail::QueueId;
 use crate::spool::batch::{Batch, BatchError, Part, Stage};
-use crate::spool::domain_log::{Active, DomainLog, Entry, Flight, Intent, Pending};
+use crate::spool::domain_log::{Active, DomainLog, Entry, Flight, Intent, Pending, Rest};
 use crate::spool::flash::FileName;
 use crate::spool::record;
 use crate::spool::segments::{Origin, Place};
@@ -128,6 +128,7 @@ impl DomainLog {
             lost.into_iter().filter_map(|record| self.revert(record, &mut frees)).collect();
         self.pending.frees = frees;
         self.sweep = None;
+        self.rest = Rest::Wanted;
         for record in again.into_iter().rev() {
             match record {
                 Again::State(id, payload) => self.update_encoded(id, &payload),

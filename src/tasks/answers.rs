@@ -72,9 +72,7 @@ fn alarms(station: &Station, office: &Office, now: WallTime) -> Vec<String> {
         .filter_map(|(domain, ip)| office.pending_reason(ip).map(|why| (domain, ip, why)))
         .map(|(domain, ip, why)| format!("{}: its address {ip} is pending: {why}", domain.name))
         .collect();
-    alarms.extend(
-        office.posts().flat_map(|(name, post)| post.alarms.iter().map(move |a| format!("{name}: {a}"))),
-    );
+    alarms.extend(office.posts().flat_map(|(name, post)| post.alarms().map(move |a| format!("{name}: {a}"))));
     alarms.extend(station.certificates.alarms(config, now));
     alarms
 }
@@ -94,7 +92,7 @@ pub fn domains(station: &Station) -> Vec<DomainReport> {
             addresses: domain.addresses.iter().map(|a| address(a.ip)).collect(),
             ehlo: domain.ehlo_name().to_string(),
             certificate: station.certificates.fingerprint(&domain.name),
-            held: false,
+            held: post.is_some_and(Post::is_held),
             queued: post.map_or(0, |p| p.queue.len()),
             oldest: post.and_then(|p| oldest(p, now)),
             last_reply: post.and_then(|p| p.last_reply.clone()),
@@ -182,11 +180,11 @@ fn entry(domain: &Domain, post: &Post, id: QueueId, now: Now, known: &Known) -> 
         age: now.wall.since(known.meta.received),
         attempts: u32::from(known.state.attempts),
         next_attempt: match stand {
-            Some(Stand::Waiting(at)) => Some(at.since(now.mono)),
+            Some(Stand::Waiting(at)) if !post.is_held() => Some(at.since(now.mono)),
             _ => None,
         },
-        held: stand == Some(Stand::OnHold),
-        reason: reason(stand, &recipients),
+        held: is_held(post, stand),
+        reason: reason(post, stand, &recipients),
         recipients,
     }
 }
@@ -201,11 +199,19 @@ fn recipient(address: String, state: &spool::RecipientState) -> RecipientReport 
     RecipientReport { address, state, reply }
 }
 
-fn reason(stand: Option<Stand>, recipients: &[RecipientReport]) -> Option<String> {
+/// A message that is being tried goes on to the end of its attempt.
+fn is_held(post: &Post, stand: Option<Stand>) -> bool {
+    stand == Some(Stand::OnHold) || post.is_held() && stand != Some(Stand::Active)
+}
+
+fn reason(post: &Post, stand: Option<Stand>, recipients: &[RecipientReport]) -> Option<String> {
     let deferred =
         || recipients.iter().find(|r| r.state == RecipientState::Deferred).and_then(|r| r.reply.clone());
     match stand {
         Some(Stand::OnHold) => Some("held by the operator".to_owned()),
+        Some(Stand::Waiting(_)) if post.is_held() => {
+            Some("held by the operator, like all mail of its domain".to_owned())
+        }
         Some(Stand::Active) => Some(deferred().unwrap_or_else(|| "being sent".to_owned())),
         _ => deferred(),
     }

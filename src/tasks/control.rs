@@ -20,7 +20,7 @@ use crate::tasks::link::Link;
 use crate::tasks::station::Station;
 use crate::tasks::talk::Talk;
 use crate::tasks::timer::{self, by};
-use crate::tasks::{answers, editing, operating, probe, shell, submission};
+use crate::tasks::{answers, editing, operating, posts, probe, shell, submission};
 
 /// Serves the socket as long as the daemon runs.
 pub async fn run(station: Rc<Station>, listener: Async<UnixListener>) {
@@ -102,6 +102,7 @@ pub async fn command(
             editing::edit(station, talk, edit).await?.map_err(|lines| lines.join("\n"))
         }
         Ok(Asked { command: Command::Machine(order), .. }) => operating::carry_out(station, order).await,
+        Ok(Asked { command: Command::Queue(action, target), .. }) => operate(station, action, target).await,
         Ok(Asked { command, .. }) => answer(station, command),
         Err(what) => Err(what),
     };
@@ -137,8 +138,8 @@ fn answer(station: &Rc<Station>, command: Command) -> Result<Report, String> {
             let text = crate::config::print(&station.config());
             Report::Config(text.lines().map(str::to_owned).collect())
         }
-        Command::Queue(action, target) => operate(station, action, target)?,
-        Command::Send { .. }
+        Command::Queue(..)
+        | Command::Send { .. }
         | Command::Edit(_)
         | Command::Connect { .. }
         | Command::Watch
@@ -148,13 +149,22 @@ fn answer(station: &Rc<Station>, command: Command) -> Result<Report, String> {
     })
 }
 
-fn operate(station: &Rc<Station>, action: QueueAction, target: Target) -> Result<Report, String> {
+async fn operate(station: &Rc<Station>, action: QueueAction, target: Target) -> Result<Report, String> {
     if let Target::Domain(name) = &target {
         must_be_hosted(station, name)?;
     }
     let messages = station.office.borrow_mut().operate(clock::now(), action, &target);
     station.wake_senders();
     station.to_commit.notify(usize::MAX);
+    if matches!(action, QueueAction::Hold | QueueAction::Release) {
+        let names = match &target {
+            Target::Message(_) => Vec::new(),
+            Target::Domain(name) => vec![name.clone()],
+            Target::All => station.config().domains.iter().map(|domain| domain.name.clone()).collect(),
+        };
+        let unkept = |why| format!("it is done, but a restart will not know of it: {why}");
+        posts::keep_hold_marks(station, names).await.map_err(unkept)?;
+    }
     match target {
         Target::Message(id) if messages == 0 => Err(format!("no message {id} is in the queue for that")),
         _ => Ok(Report::Touched { messages }),

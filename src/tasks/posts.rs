@@ -2,7 +2,7 @@
 //! for flash, so at run time it happens on the flusher's thread.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::{Config, DomainConfig};
@@ -12,6 +12,7 @@ use crate::os::flash_files::FlashFiles;
 use crate::os::{clock, entropy, files};
 use crate::relay::Office;
 use crate::spool::{Bounds, DomainLog, Recovery};
+use crate::tasks::station::Station;
 
 /// The spool of a domain, read and ready for the office.
 pub struct OpenSpool {
@@ -19,6 +20,8 @@ pub struct OpenSpool {
     log: DomainLog,
     flash: Arc<FlashFiles>,
     found: Recovery,
+    /// The operator holds its mail.
+    held: bool,
 }
 
 impl OpenSpool {
@@ -37,14 +40,48 @@ impl OpenSpool {
         for damage in &found.damage {
             log::error!("{name}: the spool is damaged: {damage}");
         }
-        Ok(OpenSpool { name: name.clone(), log, flash, found })
+        let held = files::stamp(&hold_mark(data, name)).is_some();
+        Ok(OpenSpool { name: name.clone(), log, flash, found, held })
     }
 
     /// Gives the domain its post. Mail in the spool is due from now on.
     pub fn enter(self, office: &mut Office) {
-        let OpenSpool { name, log, flash, found } = self;
-        office.open(clock::now(), name, log, flash, &found);
+        let OpenSpool { name, log, flash, found, held } = self;
+        office.open(clock::now(), name.clone(), log, flash, &found);
+        if held {
+            office.hold_again(&name);
+        }
     }
+}
+
+/// The file that stands in a domain's spool as long as the operator holds its mail.
+fn hold_mark(data: &Path, name: &Domain) -> PathBuf {
+    data.join("spool").join(name.as_str()).join("held")
+}
+
+/// Keeps the marks of these domains as the office has their holds, so that a hold outlives a restart.
+///
+/// # Errors
+/// The first mark that could not be made or removed, and why.
+pub async fn keep_hold_marks(station: &Station, names: Vec<Domain>) -> Result<(), String> {
+    let marks: Vec<(PathBuf, bool)> = {
+        let office = station.office.borrow();
+        let mark = |name: &Domain| (hold_mark(&station.data, name), office.is_held(name));
+        names.iter().map(mark).collect()
+    };
+    let keep = move || -> Result<(), String> {
+        for (path, held) in marks {
+            let there = files::stamp(&path).is_some();
+            let kept = match (held, there) {
+                (true, false) => files::replace(&path, b""),
+                (false, true) => files::unlink(&path),
+                _ => Ok(()),
+            };
+            kept.map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        Ok(())
+    };
+    station.blocking(keep).await.unwrap_or(Ok(()))
 }
 
 /// What a domain's spool may take: its own quota, or an equal share of the room in the data directory.

@@ -3,8 +3,10 @@
 
 use super::model::state;
 use super::support::*;
-use crate::spool::sim::Faults;
+use crate::spool::sim::{Call, Faults};
 use crate::spool::{Bounds, FlashError, SpoolError};
+use crate::time::Instant;
+use std::time::Duration;
 
 /// Puts messages until one is refused; gives the numbers of those that were taken.
 fn fill(rig: &mut Rig, from: u64, bytes: usize) -> (Vec<u64>, SpoolError) {
@@ -114,6 +116,33 @@ fn after_a_failed_sync_the_segment_is_final_and_its_mail_is_saved() {
     let rig = rig.reopen();
     assert_eq!(rig.ids(), [1, 2, 3, 4, 5]);
     (1..=5).for_each(|n| rig.assert_whole(n, 3_000));
+}
+
+#[test]
+fn a_medium_that_fails_for_good_is_left_in_peace_between_tries() {
+    let mut rig = Rig::new(1);
+    rig.put_all(1..=5, 3_000);
+    rig.flush();
+    rig.flash.set_faults(Faults::Every(Call::Sync, FlashError::Io(5)));
+    rig.put(6, 3_000);
+    let mut now = Instant::ORIGIN + Duration::from_secs(1);
+    let end = now + Duration::from_secs(60);
+    let mut batches = 0;
+    while now < end {
+        match rig.log.take_batch(&rig.flash, now) {
+            Some(batch) => {
+                batches += 1;
+                rig.log.batch_finished(batch.run(&rig.flash));
+            }
+            None => now = rig.log.flush_due().expect("there is work to do").max(now),
+        }
+        assert!(batches < 20, "again at {now:?}");
+    }
+    assert!(batches >= 10, "{batches} tries in a minute");
+    rig.flash.set_faults(Faults::None);
+    rig.flush();
+    let rig = rig.reopen();
+    assert_eq!(rig.ids(), [1, 2, 3, 4, 5]);
 }
 
 #[test]

@@ -249,7 +249,7 @@ impl World {
         if let Some((envelope, _)) = self.office.job_message(sender, job.id, &job.recipients) {
             for ((_, attempt), recipient) in attempts.iter().zip(&envelope.recipients) {
                 if matches!(attempt, Attempt::Accepted(_)) {
-                    self.ledger.known(sender, job.id, &recipient.address);
+                    self.ledger.known(sender, job.id, &recipient.address, self.in_log_at(sender, job.id));
                 }
             }
         }
@@ -262,6 +262,11 @@ impl World {
                 .for_each(|key| self.office.connection_works(key));
         }
         self.office.finish_job(self.now, sender, job.id, attempts);
+    }
+
+    /// This moment, if the letter is in its log.
+    fn in_log_at(&self, owner: &Domain, id: crate::mail::QueueId) -> Option<Instant> {
+        self.office.post(owner).filter(|post| post.log.contains(id)).map(|_| self.now.mono)
     }
 
     fn whole_body(&self, owner: &Domain, id: crate::mail::QueueId, content: &Content) -> Option<Vec<u8>> {
@@ -292,7 +297,8 @@ impl World {
         let to = &envelope.recipients[0].address;
         if let Some(outcome) = one.outcome.take() {
             if matches!(outcome, Attempt::Accepted(_)) {
-                self.ledger.known(&one.job.owner, one.job.id, to);
+                let since = self.in_log_at(&one.job.owner, one.job.id);
+                self.ledger.known(&one.job.owner, one.job.id, to, since);
             }
             return self.office.finish_job(
                 self.now,

@@ -4,15 +4,18 @@
 use std::collections::BTreeMap;
 
 use crate::mail::{Address, Domain, QueueId};
+use crate::time::Instant;
 
 /// What the client heard after its final dot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
     Nothing,
     Yes,
-    /// Refused at this step. `torn`: a write failed after it may have reached the medium in part.
+    /// Refused at this step of this life of the daemon. `torn`: a write failed after it may have reached the
+    /// medium in part, and a cut may come before the record that ends it is there.
     No {
         step: usize,
+        life: usize,
         torn: bool,
     },
 }
@@ -23,6 +26,8 @@ pub struct Fate {
     pub taken: usize,
     /// The office has heard of the last time.
     known: bool,
+    /// Since when it has, where the letter was on flash then.
+    unwritten_since: Option<Instant>,
     /// And that is on flash: from here on it must not be sent again.
     recorded: bool,
     /// A host refused it for good.
@@ -47,6 +52,8 @@ pub struct Letter {
 pub struct Ledger {
     letters: Vec<Letter>,
     pub duplicates: usize,
+    /// How often the daemon has died.
+    pub life: usize,
 }
 
 /// The token of a letter, in a header section or in what a report returns of it.
@@ -83,8 +90,9 @@ impl Ledger {
         let Some(token) = token(head) else { return self.report(body) };
         let letter = &mut self.letters[token];
         assert!(body == letter.body, "token {token} arrived torn at {to}");
-        if let Told::No { step, torn } = letter.told {
-            assert!(began <= step || torn, "token {token} was refused, and {to} got it");
+        if let Told::No { step, life, torn } = letter.told {
+            let came_back = torn && life < self.life;
+            assert!(began <= step || came_back, "token {token} was refused, and {to} got it");
         }
         let fate = letter.fates.get_mut(&(sender.clone(), to.clone()));
         let fate =
@@ -92,13 +100,13 @@ impl Ledger {
         assert!(!fate.recorded, "token {token} was delivered to {to}, recorded, and sent again");
         self.duplicates += usize::from(fate.taken > 0);
         fate.taken += 1;
-        fate.known = false;
+        (fate.known, fate.unwritten_since) = (false, None);
     }
 
-    /// The office has heard that `to` has it.
-    pub fn known(&mut self, sender: &Domain, id: QueueId, to: &Address) {
+    /// The office has heard that `to` has it; with the time, where the letter is in its log.
+    pub fn known(&mut self, sender: &Domain, id: QueueId, to: &Address, since: Option<Instant>) {
         if let Some(fate) = self.by_id(id).and_then(|l| l.fates.get_mut(&(sender.clone(), to.clone()))) {
-            fate.known = true;
+            (fate.known, fate.unwritten_since) = (true, since);
         }
     }
 
@@ -124,21 +132,34 @@ impl Ledger {
         }
     }
 
-    /// Deliveries that a log has on record; `at_rest` tells whether a letter's round is over and all is on flash.
-    pub fn records(&mut self, at_rest: impl Fn(&Domain, QueueId) -> bool) {
+    /// Deliveries that a log has on record; `recorded` tells whether all that is known of a letter is on flash.
+    pub fn records(&mut self, recorded: impl Fn(&Domain, QueueId) -> bool) {
         for letter in &mut self.letters {
             for ((owner, _), fate) in &mut letter.fates {
-                if fate.known && !fate.recorded && at_rest(owner, letter.id) {
-                    fate.recorded = true;
-                }
+                fate.recorded |= fate.known && recorded(owner, letter.id);
             }
         }
     }
 
+    /// Deliveries that the office knows of and that may not be on flash yet: whose, of which letter, to whom,
+    /// since when.
+    pub fn unrecorded(&self) -> impl Iterator<Item = (&Domain, QueueId, &Address, Instant)> {
+        let letters = self.letters.iter().filter(|letter| !letter.deleted);
+        let open = |fate: &Fate| fate.unwritten_since.filter(|_| !fate.recorded);
+        letters.flat_map(move |letter| {
+            letter
+                .fates
+                .iter()
+                .filter_map(move |((owner, to), fate)| Some((owner, letter.id, to, open(fate)?)))
+        })
+    }
+
     /// The daemon is gone: what it had not written down it does not know.
     pub fn forgotten(&mut self) {
+        self.life += 1;
         for fate in self.letters.iter_mut().flat_map(|letter| letter.fates.values_mut()) {
             fate.known &= fate.recorded;
+            fate.unwritten_since = None;
         }
     }
 

@@ -189,7 +189,7 @@ impl World {
                 "token {token} was refused for another's fault: {reply}"
             );
         }
-        letter.told = Told::No { step: self.steps, torn: late && !reply.is_permanent() };
+        letter.told = Told::No { step: self.steps, life: self.restarts, torn: late && !reply.is_permanent() };
     }
 
     /// Whatever a cut at this moment leaves holds the letter, unless its recipients have it or it was refused.

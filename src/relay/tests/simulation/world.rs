@@ -1,7 +1,7 @@
 //! One life: the office with its logs and media, everything that surrounds it, and the dice. A step is one
 //! thing that happens; between steps the office must be in order.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +10,14 @@ use super::hosts::{Connection, Delivery, MOODS, Mood};
 use super::ledger::Ledger;
 use super::mail::Arriving;
 use crate::config::{self, Config};
-use crate::mail::{Domain, QueueId};
+use crate::limits::SPOOL_LAZY_MS;
+use crate::mail::{Address, Domain, QueueId};
 use crate::prng::Prng;
 use crate::relay::active::{Active, Footing};
 use crate::relay::queue::Stand;
 use crate::relay::{Office, QueueAction, Receipt, Target};
 use crate::spool::sim::{Call, Faults, SimFlash};
-use crate::spool::{Batch, BatchError, Bounds, DomainLog, Flash, FlashError};
+use crate::spool::{Batch, BatchError, Bounds, DomainLog, Flash, FlashError, RecipientState};
 use crate::time::{Instant, Now, WallTime};
 
 const CONFIG: &str = "
@@ -59,6 +60,8 @@ pub struct World {
     /// Nothing goes wrong any more.
     pub calm: bool,
     pub quota: u64,
+    /// Domains whose mail the operator holds, as the marks beside their spools tell.
+    held: BTreeSet<Domain>,
     pub steps: usize,
     pub restarts: usize,
     /// Batches with the flusher, and results it has not handed back.
@@ -89,6 +92,7 @@ impl World {
             faulty,
             calm: false,
             quota,
+            held: BTreeSet::new(),
             steps: 0,
             restarts: 0,
             writing: VecDeque::new(),
@@ -110,6 +114,7 @@ impl World {
             let (log, found) = DomainLog::recover(&*flash, Bounds::for_quota(self.quota, self.prng.u64()));
             self.office.open(self.now, domain.name.clone(), log, flash, &found);
         }
+        self.held.iter().for_each(|name| self.office.hold_again(name));
     }
 
     /// One thing happens.
@@ -190,6 +195,9 @@ impl World {
     }
 
     fn operator_acts(&mut self) {
+        if self.prng.below(4) == 0 {
+            return self.operator_holds();
+        }
         let all: Vec<QueueId> = self.office.posts().flat_map(|(_, post)| post.queue.ids()).collect();
         let ours: Vec<QueueId> = all.into_iter().filter(|id| self.ledger.by_id(*id).is_some()).collect();
         if ours.is_empty() {
@@ -199,7 +207,10 @@ impl World {
         let (action, target) = match self.prng.below(5) {
             0 => (QueueAction::Retry, Target::All),
             1 => (QueueAction::Hold, Target::Message(id)),
-            2 => (QueueAction::Release, Target::All),
+            2 => {
+                self.held.clear();
+                (QueueAction::Release, Target::All)
+            }
             3 => (QueueAction::Retry, Target::Message(id)),
             _ => {
                 self.ledger.by_id(id).expect("ours").deleted = true;
@@ -207,6 +218,23 @@ impl World {
             }
         };
         self.office.operate(self.now, action, &target);
+    }
+
+    /// The operator holds all mail of a domain, or lets it go.
+    fn operator_holds(&mut self) {
+        let place = self.prng.below(self.flashes.len());
+        let name = self.flashes.keys().nth(place).expect("a domain of three").clone();
+        let target = Target::Domain(name.clone());
+        match self.prng.below(3) {
+            0 => {
+                self.office.operate(self.now, QueueAction::Hold, &target);
+                self.held.insert(name);
+            }
+            _ => {
+                self.office.operate(self.now, QueueAction::Release, &target);
+                self.held.remove(&name);
+            }
+        }
     }
 
     /// The faulty domain's medium gets a fault, or is well again.
@@ -316,10 +344,36 @@ impl World {
         }
         assert_eq!(self.office.resident_bytes(), resident, "bytes in memory");
         let office = &self.office;
-        self.ledger.records(|owner, id| {
-            let post = office.post(owner).expect("a post");
-            post.log.is_at_rest() && post.tickets.is_empty() && !post.active.contains_key(&id)
-        });
+        self.ledger.records(|owner, id| office.post(owner).expect("a post").is_recorded(id));
+        self.check_window();
+    }
+
+    /// What hosts have taken is written down `SPOOL_LAZY_MS` later at the latest, whatever else goes on.
+    fn check_window(&self) {
+        for (owner, id, to, since) in self.ledger.unrecorded() {
+            let post = self.office.post(owner).expect("a post");
+            let footing = post.active.get(&id).map(|active| active.footing);
+            let failing = self.faulty.as_ref() == Some(owner);
+            if matches!(footing, Some(Footing::Held(_))) || post.log.is_flying() || failing {
+                continue;
+            }
+            let due = post.flush_due().unwrap_or(Instant::NEVER);
+            let in_time = due <= since + Duration::from_millis(SPOOL_LAZY_MS);
+            assert!(
+                in_time || self.is_written_down(owner, id, to),
+                "{owner} {id}: taken by {to} at {since:?}, to be written at {due:?}"
+            );
+        }
+    }
+
+    /// Whether a cut at this moment leaves a letter over, or delivered to this recipient.
+    fn is_written_down(&self, owner: &Domain, id: QueueId, to: &Address) -> bool {
+        let flash = self.flashes[owner].fork(self.steps as u64);
+        flash.power_cycle();
+        let (log, _) = DomainLog::recover(&flash, Bounds::for_quota(self.quota, 98));
+        let Ok(stored) = log.load(&flash, id) else { return true };
+        let mut recipients = stored.meta.envelope.recipients.iter().zip(&stored.state.recipients);
+        recipients.any(|(r, state)| r.address == *to && matches!(state, RecipientState::Delivered { .. }))
     }
 
     /// Everybody is friendly from here on: all mail must leave.
