@@ -6,11 +6,14 @@
 #![allow(clippy::disallowed_methods)]
 
 mod addresses;
+mod carried;
 mod command_line;
 mod console;
+mod damaged;
 mod dns;
 mod door;
 mod figures;
+mod full;
 mod killed;
 mod lab;
 mod mx;

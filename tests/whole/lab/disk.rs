@@ -38,6 +38,10 @@ impl Disk {
         Disk { at, device: device.trim().trim_start_matches("/dev/").to_owned() }
     }
 
+    pub fn folder(&self) -> &Path {
+        &self.at
+    }
+
     /// Has everything in memory written to the device.
     pub fn sync(&self) {
         command("sync", &["-f", self.at.to_str().unwrap()]);

@@ -39,6 +39,8 @@ struct Shared {
     step: u32,
     stop: AtomicBool,
     acknowledged: Mutex<BTreeMap<u32, Acknowledged>>,
+    /// Replies of refusal.
+    refused: Mutex<Vec<String>>,
 }
 
 impl Default for Shared {
@@ -48,6 +50,7 @@ impl Default for Shared {
             step: 1,
             stop: AtomicBool::new(false),
             acknowledged: Mutex::default(),
+            refused: Mutex::default(),
         }
     }
 }
@@ -87,6 +90,11 @@ impl Load {
         self.shared.acknowledged.lock().unwrap().clone()
     }
 
+    /// Every reply of refusal so far.
+    pub fn refused(&self) -> Vec<String> {
+        self.shared.refused.lock().unwrap().clone()
+    }
+
     /// Lets every client come to its end; gives what was acknowledged.
     pub fn stop(mut self) -> BTreeMap<u32, Acknowledged> {
         self.shared.stop.store(true, Ordering::Relaxed);
@@ -104,7 +112,11 @@ impl Drop for Load {
 /// Connects again and again, and hands over message after message, whatever happens to the other side.
 fn work(shared: &Shared, door: Door, pause: Duration) {
     while !shared.stop.load(Ordering::Relaxed) {
-        if hand_over_all(shared, door, pause).is_err() {
+        if let Err(error) = hand_over_all(shared, door, pause) {
+            let said = error.to_string();
+            if said.starts_with(['4', '5']) && !said.starts_with("421") {
+                shared.refused.lock().unwrap().push(said);
+            }
             std::thread::sleep(Duration::from_millis(10));
         }
     }
