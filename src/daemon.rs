@@ -28,7 +28,7 @@ use crate::tasks::resolve::Resolver;
 use crate::tasks::settings::{self, Settings};
 use crate::tasks::station::{Parts, Station};
 use crate::tasks::timer::by;
-use crate::tasks::{addresses, certificates, committer, control, mailbox, sender, serial};
+use crate::tasks::{addresses, certificates, committer, control, mailbox, sender, serial, signing};
 
 /// Runs the daemon over `data` until it is told to stop. An error is lines for stderr.
 pub fn run(data: &Path, log: Arc<Ring>) -> Result<(), Vec<String>> {
@@ -140,6 +140,7 @@ async fn told_to_stop(mut requests: impl Stream<Item = Request> + Unpin) {
 
 fn start_tasks(station: &Rc<Station>, control: Async<std::os::unix::net::UnixListener>, maildirs: Maildirs) {
     addresses::follow(station);
+    signing::follow(station);
     let keeper = station.clone();
     station.spawn(async move {
         keeper.nic.run().await;

@@ -10,6 +10,7 @@ use crate::config::{CertificateSource, Destination, HostPort, IpLen, IpNet, Port
 use crate::limits::{
     CONNECTIONS_PER_DOMAIN_MAX, DURATION_S_MAX, NIC_NAME_BYTES_MAX, QUOTA_BYTES_MIN, SIZE_BYTES_MAX,
 };
+use crate::mail::dkim::Selector;
 use crate::mail::{Address, Domain, LocalPart};
 
 /// A value that a statement takes as one word.
@@ -249,6 +250,18 @@ impl Argument for CertificateSource {
             CertificateSource::SelfMade => "self".to_owned(),
             CertificateSource::File(path) => path.clone(),
         }
+    }
+}
+
+/// The beginning of a domain's DKIM selectors.
+impl Argument for Selector {
+    fn read(word: &str) -> Result<Self, String> {
+        Selector::parse(word)
+            .or_else(|_| wrong(word, "selector", "write letters, digits and inner hyphens, as in mail"))
+    }
+
+    fn write(&self) -> String {
+        self.to_string()
     }
 }
 

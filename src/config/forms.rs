@@ -318,6 +318,19 @@ pub static FORMS: &[Form] = &[
         },
     },
     Form {
+        form: "domain NAME dkim SELECTOR",
+        help: "sign the domain's mail with an Ed25519 and an RSA key; show dkim has the DNS records",
+        example: "domain bcd.com dkim mail",
+        key: Key::Words(3),
+        scope: Scope::Domain {
+            read: |domain, args| {
+                domain.dkim = Some(args.take()?);
+                Ok(())
+            },
+            list: |domain| maybe(domain.dkim.as_ref()),
+        },
+    },
+    Form {
         form: "domain NAME retry first DURATION max DURATION expire DURATION",
         help: "when deferred mail is tried again, at most how rarely, and when it bounces; 5m, 4h, 5d",
         example: "domain bcd.com retry first 1m max 2h expire 3d",

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::mail::dkim::Selector;
 use crate::mail::{Address, Domain, LocalPart};
 
 /// The whole configuration. Domains are in the order of their first statement, names unique.
@@ -97,6 +98,8 @@ pub struct DomainConfig {
     /// In the order of their [`Terms`].
     pub routes: Vec<RouteLine>,
     pub certificate: CertificateSource,
+    /// Outgoing mail of the domain is signed, with keys under these selectors.
+    pub dkim: Option<Selector>,
     pub retry: RetryPlan,
     pub spool: SpoolMode,
     /// What the domain's spool may take of flash, in bytes; `None`: an equal share.
@@ -269,6 +272,7 @@ impl DomainConfig {
             forward: None,
             routes: Vec::new(),
             certificate: CertificateSource::SelfMade,
+            dkim: None,
             retry: RetryPlan::default(),
             spool: SpoolMode::default(),
             quota_bytes: None,

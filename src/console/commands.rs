@@ -35,6 +35,7 @@ pub enum Command {
     /// The newest lines of the ring, this many.
     ShowLog(usize),
     ShowMemory,
+    ShowDkim(Domain),
     ShowConfig,
     Queue(QueueAction, Target),
     /// The text follows, line by line, until a line with a dot.
@@ -135,6 +136,12 @@ pub static COMMANDS: &[Row] = &[
         help: "the configuration that runs, as text",
         example: "show config",
         make: |_| Ok(Command::ShowConfig),
+    },
+    Row {
+        form: "show dkim DOMAIN",
+        help: "the DNS records of the keys that sign a domain's mail, to be pasted",
+        example: "show dkim bcd.com",
+        make: |words| Domain::read(&words[2]).map(Command::ShowDkim),
     },
     Row {
         form: "show changes",
@@ -449,7 +456,7 @@ mod tests {
     fn shortened_words_are_understood_when_one_command_is_meant() {
         for (line, full) in [
             ("sh st", "show status"),
-            ("sh d", "show domains"),
+            ("sh do", "show domains"),
             ("h", "help"),
             ("q ret all", "queue retry all"),
             ("sh m 0000000001", ""),

@@ -19,6 +19,7 @@
 //! show log       lines[]: time level (error|warn|info|debug|trace) text
 //! show memory    parts[] used_bytes bound_bytes resident_bytes;  parts[]: name used_bytes bound_bytes
 //! show config    statements[]
+//! show dkim      domain selector making records[];  records[]: algorithm name value zone
 //! show changes   changes[] (`- STATEMENT`, `+ STATEMENT`)
 //! show history   history[]: number replaced statements
 //! resolve        records[]
@@ -29,6 +30,7 @@
 
 pub mod answer;
 pub mod commands;
+pub mod dkim;
 pub mod exit;
 pub mod first_boot;
 pub mod help;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::config::Port;
+use crate::console::dkim::DkimReport;
 use crate::console::layout::{clean, pairs, size, span, table, wrap};
 use crate::console::machine::{InterfaceReport, SlotsReport};
 use crate::time::WallTime;
@@ -20,6 +21,7 @@ pub enum Report {
     Message(MessageReport),
     Log(Vec<LogLine>),
     Memory(MemoryReport),
+    Dkim(DkimReport),
     /// The running configuration, as its statements.
     Config(Vec<String>),
     Help(Vec<HelpLine>),
@@ -195,6 +197,7 @@ impl Report {
             Report::Message(message) => message.text(&mut out, width),
             Report::Log(lines) => lines.iter().for_each(|line| line.text(&mut out, width)),
             Report::Memory(memory) => memory.text(&mut out),
+            Report::Dkim(dkim) => dkim.text(&mut out, width),
             Report::Config(statements) => statements.iter().for_each(|s| out.extend([s.as_str(), "\n"])),
             Report::Help(lines) => help_text(&mut out, width, lines),
             Report::Changes(lines) if lines.is_empty() => out.push_str("nothing has changed\n"),
@@ -221,6 +224,7 @@ impl Report {
             Report::Message(message) => message.json(),
             Report::Log(lines) => json!({ "lines": all(lines, LogLine::json) }),
             Report::Memory(memory) => memory.json(),
+            Report::Dkim(dkim) => dkim.json(),
             Report::Config(statements) => json!({ "statements": statements }),
             Report::Help(lines) => {
                 json!({ "help": all(lines, |line| json!({ "form": line.form, "help": line.help })) })

@@ -121,6 +121,18 @@ pub fn author(section: &Section<'_>, domain: &Domain) -> Option<Address> {
     parse_address(&address_text(from.body(), spec), domain).ok()
 }
 
+/// Whether there is one From field and every address in it is of `domain`: only then does the message speak
+/// for that domain.
+pub fn is_from(section: &Section<'_>, domain: &Domain) -> bool {
+    let Some(from) = section.find("From").filter(|_| section.count("From") == 1) else { return false };
+    let is_of_domain = |spec: Result<Range<usize>, Unreadable>| {
+        let address = spec.ok().map(|spec| Address::parse(&address_text(from.body(), spec)));
+        address.is_some_and(|address| address.is_ok_and(|a| a.domain == *domain))
+    };
+    let mut specs = AddrSpecs::of(from.body()).peekable();
+    specs.peek().is_some() && specs.all(is_of_domain)
+}
+
 fn is_one_of(name: &[u8], names: &[&str]) -> bool {
     names.iter().any(|one| name.eq_ignore_ascii_case(one.as_bytes()))
 }

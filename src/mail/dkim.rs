@@ -20,7 +20,7 @@ use crate::mail::headers::{Field, Section};
 use crate::time::WallTime;
 
 pub use canon::{BodyHash, BodyHasher};
-pub use key::{KeyRejected, SigningKey, TxtRecord};
+pub use key::{KeyRejected, Selector, SigningKey, TxtRecord, pem_of};
 pub use rsa::generate_rsa_2048;
 
 /// Fields that are signed when they are there (RFC 6376 §5.4.1), beside From, which always is.

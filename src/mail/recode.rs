@@ -70,15 +70,24 @@ impl Survey {
         self.walk.push(piece);
     }
 
-    pub fn finish(mut self) -> Finding {
+    pub fn finish(mut self) -> Surveyed {
         self.walk.finish();
-        let Surveyor { leaves, eight_bit, obstacle, .. } = self.walk.task;
-        match (eight_bit, obstacle) {
+        let Surveyor { leaves, eight_bit, obstacle, header, .. } = self.walk.task;
+        let finding = match (eight_bit, obstacle) {
             (false, _) => Finding::SevenBit,
             (true, Some(obstacle)) => Finding::Impossible(obstacle),
             (true, None) => Finding::Recode(Plan(leaves)),
-        }
+        };
+        Surveyed { finding, header }
     }
+}
+
+/// What the first walk has found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Surveyed {
+    pub finding: Finding,
+    /// A header section, of the message or of a part, goes beyond ASCII: it needs SMTPUTF8 (RFC 6531 §3.2).
+    pub header: bool,
 }
 
 #[derive(Debug, Default)]
@@ -86,6 +95,7 @@ struct Surveyor {
     leaves: Vec<bool>,
     eight_bit: bool,
     obstacle: Option<Unrecodable>,
+    header: bool,
     /// What 8-bit bytes in the current leaf would mean.
     here: Option<Unrecodable>,
 }
@@ -103,7 +113,7 @@ impl Surveyor {
 
 impl Task for Surveyor {
     fn header(&mut self, header: &[u8], entity: &Entity, in_signed: bool) {
-        self.met(header, Some(Unrecodable::Header));
+        self.header |= self.met(header, Some(Unrecodable::Header));
         if let Kind::Leaf { .. } | Kind::Opaque = entity.kind {
             self.leaves.push(false);
             self.here = match (&entity.kind, entity.label) {

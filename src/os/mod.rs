@@ -20,3 +20,4 @@ pub mod udp;
 pub mod update;
 pub mod users;
 pub mod watchdog;
+pub mod worker;

@@ -26,6 +26,8 @@ pub struct Active {
     /// It is to be forgotten: nothing more is tried or reported.
     pub deleted: bool,
     pub footing: Footing,
+    /// Its DKIM signatures as it is, for the next connection that carries it.
+    pub signatures: Option<Rc<str>>,
 }
 
 /// Where an active message stands with the spool.
@@ -85,6 +87,7 @@ impl Active {
             wants_address: false,
             deleted: false,
             footing,
+            signatures: None,
         }
     }
 

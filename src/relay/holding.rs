@@ -59,7 +59,12 @@ impl Office {
         self.receipts.held.insert(receipt, Holding { id, owners, open, until });
         let content = Content { head: Rc::new(head), body: Body::Memory(Rc::new(body)) };
         for share in shares {
-            let meta = Meta { received: now.wall, origin: origin.clone(), envelope: share.envelope };
+            let meta = Meta {
+                received: now.wall,
+                origin: origin.clone(),
+                authored: share.authored,
+                envelope: share.envelope,
+            };
             let state = State::new(meta.envelope.recipients.len(), now.wall);
             let active = Active::new(Rc::new(meta), content.clone(), state, Footing::Held(receipt));
             if let Some(post) = self.posts.get_mut(&share.owner) {

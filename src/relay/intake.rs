@@ -4,6 +4,7 @@
 
 use crate::limits::BODY_IN_MEMORY_BYTES_MAX;
 use crate::mail::compose::{self, ComposeError, Facts};
+use crate::mail::envelope;
 use crate::mail::headers::{Gatherer, Section, SectionTooLong};
 use crate::mail::received::{Protocol, Submitter, Trace};
 use crate::mail::{Address, Domain, Envelope, QueueId};
@@ -49,6 +50,8 @@ pub struct Intake {
     source: Source,
     envelope: Envelope,
     shares: Vec<Share>,
+    /// A byte beyond ASCII was in it, whatever the client declared.
+    eight_bit: bool,
     stage: Stage,
 }
 
@@ -76,7 +79,8 @@ impl Intake {
         shares: Vec<Share>,
     ) -> Self {
         let id = office.next_id(now);
-        Intake { id, source, envelope, shares, stage: Stage::Head(Gatherer::default()) }
+        let stage = Stage::Head(Gatherer::default());
+        Intake { id, source, envelope, shares, eight_bit: false, stage }
     }
 
     /// Domains that answer for a part of it.
@@ -87,11 +91,13 @@ impl Intake {
     /// An intake that refuses whatever comes.
     pub fn refused(office: &mut Office, now: Now, source: Source, envelope: Envelope, reply: Reply) -> Self {
         let id = office.next_id(now);
-        Intake { id, source, envelope, shares: Vec::new(), stage: Stage::Refused(reply) }
+        let stage = Stage::Refused(reply);
+        Intake { id, source, envelope, shares: Vec::new(), eight_bit: false, stage }
     }
 
     /// Takes the next piece of the content.
     pub fn take(&mut self, office: &mut Office, now: Now, piece: &[u8]) {
+        self.eight_bit |= !piece.is_ascii();
         if let Stage::Head(gatherer) = &mut self.stage {
             match gatherer.push(piece) {
                 Ok(false) => {}
@@ -130,6 +136,9 @@ impl Intake {
     pub fn finish(mut self, office: &mut Office, now: Now) -> Result<Receipt, Reply> {
         if matches!(self.stage, Stage::Head(_)) {
             self.compose(office, now);
+        }
+        if self.eight_bit {
+            self.shares.iter_mut().for_each(|share| share.envelope.body = envelope::Body::EightBitMime);
         }
         let origin = self.source.bearer.to_string();
         match self.stage {

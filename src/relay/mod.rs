@@ -14,6 +14,7 @@
 //! what the office asks for. Sources: Figures 5 and 6; RFC 5321 §3.6, §4.5.4, §5.
 
 pub mod active;
+pub mod departure;
 pub mod desk;
 pub mod dispatch;
 pub mod holding;
@@ -31,6 +32,7 @@ pub mod sending;
 pub mod storing;
 
 pub use active::{Body, Content};
+pub use departure::{Form, Measure};
 pub use desk::FrontDesk;
 pub use dispatch::{Job, LaneKey};
 pub use judge::{Answer, Attempt, Host, Verdict};

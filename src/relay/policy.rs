@@ -25,8 +25,9 @@ pub struct Door {
 pub struct Share {
     pub owner: Domain,
     pub envelope: Envelope,
-    /// A user of the owner wrote it: its header section is completed (Figure 5), not just traced.
-    pub submitted: bool,
+    /// The owner speaks for itself: one of its users wrote it, or it is the owner's own report. Only such
+    /// mail may be signed.
+    pub authored: bool,
 }
 
 /// What a hosted address stands for.
@@ -232,9 +233,9 @@ fn add(
     let share = match shares.iter_mut().find(|s| s.owner == owner) {
         Some(share) => share,
         None => {
-            let submitted = sender.is_some();
+            let authored = sender.is_some_and(|s| s.name == owner);
             let envelope = Envelope { recipients: Vec::new(), ..envelope.clone() };
-            shares.push(Share { owner, envelope, submitted });
+            shares.push(Share { owner, envelope, authored });
             shares.last_mut().expect("just pushed")
         }
     };

@@ -180,6 +180,23 @@ impl Office {
         Some((Envelope { recipients, ..all.clone() }, active.content.clone()))
     }
 
+    /// Whether an active message is its owner's own, so that it may be signed.
+    pub fn is_authored(&self, owner: &Domain, id: QueueId) -> bool {
+        self.posts.get(owner).and_then(|post| post.active.get(&id)).is_some_and(|a| a.meta.authored)
+    }
+
+    /// The signatures that [`Office::keep_signatures`] was given.
+    pub fn signatures(&self, owner: &Domain, id: QueueId) -> Option<Rc<str>> {
+        self.posts.get(owner)?.active.get(&id)?.signatures.clone()
+    }
+
+    /// Keeps the signatures of an active message until this round of attempts is over.
+    pub fn keep_signatures(&mut self, owner: &Domain, id: QueueId, signatures: Rc<str>) {
+        if let Some(active) = self.posts.get_mut(owner).and_then(|post| post.active.get_mut(&id)) {
+            active.signatures = Some(signatures);
+        }
+    }
+
     /// Reads a piece of a body that is in the spool.
     pub fn read_body(&self, owner: &Domain, id: QueueId, offset: u64, buf: &mut [u8]) -> Option<usize> {
         let post = self.posts.get(owner)?;

@@ -117,7 +117,12 @@ impl Office {
         let is_report = matches!(then, Then::Settle(_));
         let mut commits = Vec::new();
         for share in shares {
-            let meta = Meta { received: now.wall, origin: origin.clone(), envelope: share.envelope };
+            let meta = Meta {
+                received: now.wall,
+                origin: origin.clone(),
+                authored: share.authored,
+                envelope: share.envelope,
+            };
             let post = self.posts.get_mut(&share.owner).ok_or_else(no_post);
             let put = post.and_then(|post| {
                 let put = match is_report {
@@ -183,7 +188,12 @@ impl Office {
     ) -> Result<Receipt, Reply> {
         let mut commits = Vec::new();
         for share in shares {
-            let meta = Meta { received: now.wall, origin: origin.to_owned(), envelope: share.envelope };
+            let meta = Meta {
+                received: now.wall,
+                origin: origin.to_owned(),
+                authored: share.authored,
+                envelope: share.envelope,
+            };
             let post = self.posts.get_mut(&share.owner).ok_or_else(no_post)?;
             let ticket = post.log.draft_commit(draft.id, &meta, head).map_err(|e| reply_to(&e));
             match ticket {

@@ -19,6 +19,9 @@ pub(super) fn write(id: QueueId, stored: &Stored) -> String {
     line("received", &stored.meta.received.unix_millis());
     line("origin", &stored.meta.origin.replace(char::is_control, " "));
     line("from", &format_args!("<{reverse_path}>"));
+    if stored.meta.authored {
+        line("authored", &"yes");
+    }
     if *body == Body::EightBitMime {
         line("body", &"8bitmime");
     }
@@ -70,6 +73,7 @@ pub(super) fn read(text: &str) -> Result<Meta, String> {
         meta: Meta {
             received: WallTime::default(),
             origin: String::new(),
+            authored: false,
             envelope: Envelope::plain(ReversePath::Null, []),
         },
         has_sender: false,
@@ -106,6 +110,7 @@ impl Reading {
                 envelope.reverse_path = reverse_path(value)?;
                 self.has_sender = true;
             }
+            "authored" => self.meta.authored = value == "yes",
             "body" => envelope.body = if value == "8bitmime" { Body::EightBitMime } else { return None },
             "smtputf8" => envelope.smtputf8 = value == "yes",
             "requiretls" => envelope.require_tls = value == "yes",

@@ -16,6 +16,8 @@ pub struct Meta {
     pub received: WallTime,
     /// Where it came from, for logs and reports; at most 512 bytes are kept.
     pub origin: String,
+    /// A user of the domain wrote it, or it is the domain's own report: it may be signed as the domain's.
+    pub authored: bool,
     pub envelope: Envelope,
 }
 
@@ -25,6 +27,7 @@ const REQUIRE_TLS: u8 = 1 << 2;
 const RET_FULL: u8 = 1 << 3;
 const RET_HEADERS: u8 = 1 << 4;
 const HAS_ENVID: u8 = 1 << 5;
+const AUTHORED: u8 = 1 << 6;
 
 const HAS_NOTIFY: u8 = 1 << 0;
 const NOTIFY_SUCCESS: u8 = 1 << 1;
@@ -37,7 +40,7 @@ impl Meta {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut w = Writer::default();
         let envelope = &self.envelope;
-        w.u8(envelope_flags(envelope));
+        w.u8(envelope_flags(envelope) | if self.authored { AUTHORED } else { 0 });
         w.text(&self.origin, SPOOL_ORIGIN_BYTES_MAX);
         w.text(&envelope.reverse_path.to_string(), ADDRESS_BYTES_MAX);
         if let Some(envid) = &envelope.envid {
@@ -75,7 +78,7 @@ impl Meta {
             envid,
             require_tls: flags & REQUIRE_TLS != 0,
         };
-        Some(Meta { received, origin, envelope })
+        Some(Meta { received, origin, authored: flags & AUTHORED != 0, envelope })
     }
 }
 
@@ -146,6 +149,7 @@ mod tests {
         Meta {
             received: WallTime::from_unix_seconds(975_320_363),
             origin: "192.0.2.9 ESMTP".into(),
+            authored: true,
             envelope,
         }
     }

@@ -66,7 +66,8 @@
 //!
 //! done       the sequences (u32) of segments that may still hold a commit record of the message
 //!
-//! facts      flags (u8): 1 BODY=8BITMIME, 2 SMTPUTF8, 4 REQUIRETLS, 8 RET=FULL, 16 RET=HDRS, 32 ENVID
+//! facts      flags (u8): 1 BODY=8BITMIME, 2 SMTPUTF8, 4 REQUIRETLS, 8 RET=FULL, 16 RET=HDRS, 32 ENVID,
+//!            64 the domain's own mail, which may be signed
 //!            text    where the message came from
 //!            text    reverse-path without brackets; empty: the null path
 //!            text    ENVID, if flag 32

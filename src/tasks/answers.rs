@@ -74,6 +74,7 @@ fn alarms(station: &Station, office: &Office, now: WallTime) -> Vec<String> {
         .collect();
     alarms.extend(office.posts().flat_map(|(name, post)| post.alarms().map(move |a| format!("{name}: {a}"))));
     alarms.extend(station.certificates.alarms(config, now));
+    alarms.extend(station.signing.alarms());
     alarms
 }
 

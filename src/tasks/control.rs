@@ -133,6 +133,7 @@ fn answer(station: &Rc<Station>, command: Command) -> Result<Report, String> {
             answers::message(station, id).ok_or_else(|| format!("no message {id} is in the queue"))?,
         ),
         Command::ShowLog(lines) => Report::Log(answers::log(station, lines)),
+        Command::ShowDkim(domain) => Report::Dkim(station.signing.report(&domain)?),
         Command::ShowMemory => Report::Memory(answers::memory(station)),
         Command::ShowConfig => {
             let text = crate::config::print(&station.config());

@@ -15,11 +15,13 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use crate::config::{Terms, TlsTerms};
 use crate::console::answer;
 use crate::limits::{CONNECT_WAIT_S, REPLY_BUFFER_BYTES, SPOOL_READ_BYTES};
+use crate::mail::recode::Survey;
 use crate::mail::{Domain, Envelope, QueueId};
 use crate::os::{clock, sockets};
-use crate::relay::{Answer, Attempt, Body, Content, Host, LaneKey};
+use crate::relay::{Answer, Attempt, Content, Form, Host, LaneKey, Measure, departure};
 use crate::smtp::client::{Event, Session};
 use crate::smtp::{Enhanced, Reply};
+use crate::tasks::pieces::{Pieces, Unreadable};
 use crate::tasks::station::Station;
 use crate::tasks::stream::Stream;
 use crate::tasks::targets::{self, Target};
@@ -183,12 +185,16 @@ impl Line {
             self.session.record_transcript();
         }
         self.show_seen(id);
-        self.session.start(clock::mono(), envelope, content.octets());
+        let form = match self.form(owner, id, envelope, content).await {
+            Ok(form) => form,
+            Err(attempt) => return vec![attempt; envelope.recipients.len()],
+        };
+        self.session.start(clock::mono(), &form.envelope, form.octets);
         loop {
             let event = self.next_event_for(Some(id)).await;
             match event {
                 Event::Ready => {}
-                Event::SendContent => self.send(owner, id, content).await,
+                Event::SendContent => self.send(owner, id, content, &form).await,
                 Event::Finished(outcome) => {
                     self.reused = true;
                     return outcome.recipients.into_iter().map(|result| self.attempt(result)).collect();
@@ -214,31 +220,67 @@ impl Line {
         Answer { host: Some(host), reply }
     }
 
-    /// Sends the content; the last piece and the final dot leave in one write.
-    async fn send(&mut self, owner: &Domain, id: QueueId, content: &Content) {
-        self.session.content(clock::mono(), &content.head);
-        match &content.body {
-            Body::Memory(bytes) => {
-                for piece in bytes.chunks(SPOOL_READ_BYTES) {
-                    self.session.content(clock::mono(), piece);
-                    self.make_room().await;
-                }
+    /// The message as this host gets it: re-encoded where the host needs that, then signed.
+    async fn form(
+        &self,
+        owner: &Domain,
+        id: QueueId,
+        envelope: &Envelope,
+        content: &Content,
+    ) -> Result<Form, Attempt> {
+        let unreadable =
+            |_: Unreadable| unreached(Enhanced(4, 3, 0), "the message cannot be read from the spool".into());
+        let offered = self.session.extensions();
+        let mut form = Form::plain(envelope.clone(), content.octets());
+        if departure::needs_survey(envelope, offered) {
+            let mut survey = Survey::default();
+            survey.push(&content.head);
+            let mut body = Pieces::of(&self.station, owner, id, content);
+            while let Some(piece) = body.next().await.map_err(unreadable)? {
+                survey.push(piece);
             }
-            Body::Spool(len) => {
-                let mut piece = vec![0; SPOOL_READ_BYTES];
-                let mut at = 0;
-                while at < *len && self.is_open() {
-                    let read = self.station.office.borrow().read_body(owner, id, at, &mut piece);
-                    let Some(n @ 1..) = read else {
-                        // A message that cannot be read whole must not arrive cut off.
-                        return self.session.closed();
-                    };
-                    self.session.content(clock::mono(), &piece[..n]);
-                    at += n as u64;
-                    self.make_room().await;
-                }
-            }
+            let refused = |reply| Attempt::Refused(Answer { host: None, reply });
+            form = form.within(offered, survey.finish()).map_err(refused)?;
         }
+        let mut keys = self.station.signing.keys(owner);
+        if !self.station.office.borrow().is_authored(owner, id) {
+            keys = Rc::from([]);
+        }
+        let known = self.station.office.borrow().signatures(owner, id).filter(|_| form.is_unchanged());
+        match known {
+            Some(signatures) => return Ok(form.signed(signatures)),
+            None if keys.is_empty() && form.is_unchanged() => return Ok(form),
+            None => {}
+        }
+        let mut measure = Measure::new(&form, &content.head);
+        let mut body = Pieces::of(&self.station, owner, id, content);
+        while let Some(piece) = body.next().await.map_err(unreadable)? {
+            measure.body(piece);
+        }
+        let (octets, signatures) = measure.finish(owner, &keys, clock::now().wall);
+        if form.is_unchanged() {
+            self.station.office.borrow_mut().keep_signatures(owner, id, signatures.clone());
+        }
+        form.octets = octets;
+        Ok(form.signed(signatures))
+    }
+
+    /// Sends the content; the last piece and the final dot leave in one write.
+    async fn send(&mut self, owner: &Domain, id: QueueId, content: &Content, form: &Form) {
+        let station = self.station.clone();
+        let (mut writer, mut body) = (form.writer(), Pieces::of(&station, owner, id, content));
+        self.session.content(clock::mono(), form.signatures());
+        self.session.content(clock::mono(), &writer.take(&content.head));
+        while self.is_open() {
+            match body.next().await {
+                Ok(Some(piece)) => self.session.content(clock::mono(), &writer.take(piece)),
+                Ok(None) => break,
+                // A message that cannot be read whole must not arrive cut off.
+                Err(Unreadable) => return self.session.closed(),
+            }
+            self.make_room().await;
+        }
+        self.session.content(clock::mono(), &writer.finish());
         self.session.end_of_content(clock::mono());
     }
 

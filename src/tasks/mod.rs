@@ -8,7 +8,7 @@
 //!                         `----> mailbox -> (flusher thread)
 //! control -> shell, submission, editing -> settings -> [office]        nic -> listen, [office]
 //! control -> shell, submission -> [office]        nic -> listen, [office]
-//! listen, line -> stream -> certificates
+//! listen, line -> stream -> certificates        line -> pieces, signing -> (a thread for a new RSA key)
 //! control -> [office]        nic -> listen, [office]
 //! ```
 
@@ -27,6 +27,7 @@ pub mod mailbox;
 pub mod netlink;
 pub mod nic;
 pub mod operating;
+pub mod pieces;
 pub mod posts;
 pub mod probe;
 pub mod resolve;
@@ -35,6 +36,7 @@ pub mod serial;
 pub mod session;
 pub mod settings;
 pub mod shell;
+pub mod signing;
 pub mod station;
 pub mod stream;
 pub mod submission;

@@ -16,6 +16,7 @@ use crate::config::{self, Config};
 use crate::os::{clock, files};
 use crate::tasks::addresses;
 use crate::tasks::posts::{self, OpenSpool};
+use crate::tasks::signing;
 use crate::tasks::station::Station;
 use crate::tasks::timer::sleep_until;
 
@@ -199,6 +200,7 @@ fn apply(station: &Rc<Station>, spools: Vec<OpenSpool>) {
     }
     station.resolver.configure(&config);
     station.certificates.follow(&config, clock::now().wall);
+    signing::follow(station);
     station.nic.apply(&config);
     addresses::follow(station);
     station.to_commit.notify(usize::MAX);

@@ -28,6 +28,7 @@ use crate::tasks::machine::Machinist;
 use crate::tasks::nic::NicKeeper;
 use crate::tasks::resolve::Resolver;
 use crate::tasks::settings::Settings;
+use crate::tasks::signing::Signing;
 use crate::tasks::timer::{by, sleep_until};
 use crate::tasks::watch::Watchers;
 use crate::time::Instant;
@@ -41,6 +42,7 @@ pub struct Station {
     pub doors: RefCell<Doors>,
     pub resolver: Resolver,
     pub certificates: Certificates,
+    pub signing: Signing,
     pub nic: NicKeeper,
     pub flusher: Flusher,
     pub log: Arc<Ring>,
@@ -124,6 +126,7 @@ impl Station {
         let meters = Meters::default();
         meters.started.set(clock::mono());
         Rc::new(Station {
+            signing: Signing::new(data.join("dkim")),
             executor,
             data,
             settings,

@@ -21,6 +21,7 @@ mod nic;
 mod power_cut;
 mod queue;
 mod rfc5321;
+mod signing;
 mod tls;
 mod wear;
 mod world;

@@ -8,8 +8,10 @@ use data_encoding::BASE64;
 use ring::digest::{SHA256, digest};
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject;
 
-use crate::mail::Domain;
+use crate::mail::{AddressError, Domain};
 
 /// PKCS#8 of an Ed25519 key is this and its 32 bytes (RFC 8410 §7).
 const ED25519_PKCS8_PREFIX: [u8; 16] =
@@ -17,6 +19,8 @@ const ED25519_PKCS8_PREFIX: [u8; 16] =
 /// rsaEncryption with its NULL parameter, as an AlgorithmIdentifier (RFC 8017 A.1).
 pub(super) const RSA_ALGORITHM: [u8; 15] =
     [0x30, 13, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1, 5, 0];
+const ED25519: &str = "-ed25519";
+const RSA: &str = "-rsa";
 /// A character-string of a TXT record (RFC 1035 §3.3).
 const TXT_STRING_BYTES_MAX: usize = 255;
 
@@ -31,6 +35,37 @@ impl fmt::Display for KeyRejected {
 }
 
 impl std::error::Error for KeyRejected {}
+
+/// What the selectors of a domain's two keys begin with. Each key has its own (RFC 8463 §6 allows that), so
+/// that each has one TXT record and one may be changed without the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selector(String);
+
+impl Selector {
+    /// One or more labels; the last leaves room for what the keys add to it.
+    pub fn parse(text: &str) -> Result<Self, AddressError> {
+        let selector = Selector(text.to_ascii_lowercase());
+        Domain::host_name(&format!("{text}{ED25519}"))?;
+        Domain::host_name(&format!("{text}{RSA}"))?;
+        Ok(selector)
+    }
+
+    /// The selector of the Ed25519 key.
+    pub fn ed25519(&self) -> Domain {
+        Domain::host_name(&format!("{}{ED25519}", self.0)).expect("checked by parse")
+    }
+
+    /// The selector of the RSA key.
+    pub fn rsa(&self) -> Domain {
+        Domain::host_name(&format!("{}{RSA}", self.0)).expect("checked by parse")
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// A private key and the selector under which its public half stands in the DNS.
 pub struct SigningKey {
@@ -57,6 +92,12 @@ impl SigningKey {
         let pair =
             ed25519.or_else(|_| RsaKeyPair::from_pkcs8(pkcs8).map(Pair::Rsa)).map_err(|_| KeyRejected)?;
         Ok(SigningKey { selector, pair })
+    }
+
+    /// Reads a private key as [`pem_of`] writes it.
+    pub fn from_pem(selector: Domain, pem: &[u8]) -> Result<Self, KeyRejected> {
+        let pkcs8 = PrivatePkcs8KeyDer::from_pem_slice(pem).map_err(|_| KeyRejected)?;
+        SigningKey::from_pkcs8(selector, pkcs8.secret_pkcs8_der())
     }
 
     /// PKCS#8 of the Ed25519 key that `seed`, 32 bytes drawn at random, stands for.
@@ -100,6 +141,13 @@ impl SigningKey {
             value: format!("v=DKIM1; k={kind}; p={}", BASE64.encode(&public)),
         }
     }
+}
+
+/// The text form of a private key in PKCS#8 (RFC 7468 §10).
+pub fn pem_of(pkcs8: &[u8]) -> String {
+    let base64 = BASE64.encode(pkcs8);
+    let lines = base64.as_bytes().chunks(64).map(String::from_utf8_lossy).collect::<Vec<_>>().join("\n");
+    format!("-----BEGIN PRIVATE KEY-----\n{lines}\n-----END PRIVATE KEY-----\n")
 }
 
 /// The RSA public key as verifiers expect it: within a SubjectPublicKeyInfo (RFC 5280 §4.1).

@@ -7,7 +7,7 @@ use crate::limits::{MIME_DEPTH_MAX, MIME_PARTS_MAX};
 fn surveyed(message: &[u8], size: usize) -> Finding {
     let mut survey = Survey::default();
     message.chunks(size).for_each(|piece| survey.push(piece));
-    survey.finish()
+    survey.finish().finding
 }
 
 fn recoded_in_pieces(message: &[u8], plan: Plan, size: usize) -> Vec<u8> {

@@ -166,7 +166,7 @@ fn a_message_is_cut_into_the_shares_of_those_who_answer_for_it() {
     let cut: Vec<(String, Vec<String>)> = shares
         .iter()
         .map(|s| {
-            assert!(s.submitted, "{}", s.owner);
+            assert_eq!(s.authored, s.owner.as_str() == "bcd.com", "{}", s.owner);
             let to = s.envelope.recipients.iter().map(|r| r.address.to_string()).collect();
             (s.owner.to_string(), to)
         })

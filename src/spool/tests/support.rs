@@ -21,6 +21,7 @@ pub fn meta(n: u64) -> Meta {
     Meta {
         received: WallTime::from_unix_seconds(1_000_000 + n),
         origin: format!("192.0.2.{n} ESMTP"),
+        authored: false,
         envelope: Envelope::plain(sender, [rcpt("x"), rcpt("y")]),
     }
 }

@@ -1,0 +1,161 @@
+//! The form in which a message leaves for one host: its envelope and its content within what the host offers
+//! (RFC 6152 §3, RFC 6531 §3.4), then its DKIM signatures. Danger: a signature made before the last change to
+//! the message is a false one, so what is measured here is exactly what [`Form::writer`] gives.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use crate::mail::addresses::is_from;
+use crate::mail::dkim::{BodyHasher, SigningKey, signatures};
+use crate::mail::headers::Section;
+use crate::mail::recode::{Finding, Plan, Recoder, Surveyed};
+use crate::mail::{Body, Domain, Envelope};
+use crate::smtp::client::Extensions;
+use crate::smtp::{Enhanced, Reply};
+use crate::time::WallTime;
+
+/// A message as one host gets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Form {
+    /// With no parameter that the host does not know.
+    pub envelope: Envelope,
+    plan: Option<Plan>,
+    /// Signature fields, each with its CRLF.
+    signatures: Rc<str>,
+    /// Octets of all of it, as SIZE counts them.
+    pub octets: u64,
+}
+
+/// Gives a message's content in its form, piece by piece.
+#[derive(Debug)]
+pub struct Writer(Option<Recoder>);
+
+/// Whether a message must be looked through before this host can have it.
+pub fn needs_survey(envelope: &Envelope, offered: &Extensions) -> bool {
+    lacks_eight_bit(envelope, offered) || lacks_utf8(envelope, offered)
+}
+
+fn lacks_eight_bit(envelope: &Envelope, offered: &Extensions) -> bool {
+    envelope.body == Body::EightBitMime && !offered.eight_bit_mime
+}
+
+fn lacks_utf8(envelope: &Envelope, offered: &Extensions) -> bool {
+    envelope.smtputf8 && !offered.smtputf8
+}
+
+impl Form {
+    /// The message as it is, `octets` long.
+    pub fn plain(envelope: Envelope, octets: u64) -> Self {
+        Form { envelope, plan: None, signatures: Rc::from(""), octets }
+    }
+
+    /// The message for a host that lacks something, by what a survey has found.
+    ///
+    /// # Errors
+    /// Why the host cannot have it at all: 5.6.3 or 5.6.7.
+    pub fn within(mut self, offered: &Extensions, surveyed: Surveyed) -> Result<Self, Reply> {
+        let envelope = &mut self.envelope;
+        if lacks_utf8(envelope, offered) {
+            if surveyed.header {
+                let text = "The header goes beyond ASCII, and the next host does not offer SMTPUTF8";
+                return Err(Reply::new(550, Enhanced(5, 6, 7), text));
+            }
+            // An address that needs it is told so by the session.
+            envelope.smtputf8 = !envelope.reverse_path.to_string().is_ascii();
+        }
+        if lacks_eight_bit(envelope, offered) {
+            match surveyed.finding {
+                Finding::SevenBit => {}
+                Finding::Recode(plan) => self.plan = Some(plan),
+                Finding::Impossible(why) => {
+                    return Err(Reply::new(554, Enhanced(5, 6, 3), format!("The message is refused: {why}")));
+                }
+            }
+            envelope.body = Body::SevenBit;
+        }
+        Ok(self)
+    }
+
+    /// Whether the content leaves as it is stored.
+    pub fn is_unchanged(&self) -> bool {
+        self.plan.is_none()
+    }
+
+    /// Puts signatures that were made of the content in this form before it.
+    pub fn signed(mut self, signatures: Rc<str>) -> Self {
+        self.octets += signatures.len() as u64;
+        self.signatures = signatures;
+        self
+    }
+
+    /// What goes before the content.
+    pub fn signatures(&self) -> &[u8] {
+        self.signatures.as_bytes()
+    }
+
+    /// Makes the content out of what is stored.
+    pub fn writer(&self) -> Writer {
+        Writer(self.plan.clone().map(Recoder::new))
+    }
+}
+
+impl Writer {
+    /// What a piece of the stored message becomes; some of it may come with the next piece.
+    pub fn take<'p>(&mut self, piece: &'p [u8]) -> Cow<'p, [u8]> {
+        match &mut self.0 {
+            None => Cow::Borrowed(piece),
+            Some(recoder) => {
+                let mut out = Vec::with_capacity(piece.len() * 2);
+                recoder.push(piece, &mut out);
+                Cow::Owned(out)
+            }
+        }
+    }
+
+    /// What is left after the last piece.
+    pub fn finish(self) -> Vec<u8> {
+        let mut out = Vec::new();
+        if let Some(recoder) = self.0 {
+            recoder.finish(&mut out);
+        }
+        out
+    }
+}
+
+/// Walks over the content in its form, for its length and what signatures need.
+pub struct Measure {
+    writer: Writer,
+    head: Vec<u8>,
+    hasher: BodyHasher,
+    octets: u64,
+}
+
+impl Measure {
+    /// Begins with the header section as it is stored, with its empty line.
+    pub fn new(form: &Form, head: &[u8]) -> Self {
+        let mut writer = form.writer();
+        let head = writer.take(head).into_owned();
+        let octets = head.len() as u64;
+        Measure { writer, head, hasher: BodyHasher::default(), octets }
+    }
+
+    /// Takes the next piece of the body as it is stored.
+    pub fn body(&mut self, piece: &[u8]) {
+        let piece = self.writer.take(piece);
+        self.octets += piece.len() as u64;
+        self.hasher.update(&piece);
+    }
+
+    /// The octets of the content, and its signatures by `keys` of `domain`: none where there is no key, or
+    /// where From does not speak for the domain alone.
+    pub fn finish(self, domain: &Domain, keys: &[SigningKey], now: WallTime) -> (u64, Rc<str>) {
+        let Measure { writer, head, mut hasher, octets } = self;
+        let rest = writer.finish();
+        hasher.update(&rest);
+        let fields = match is_from(&Section::of(&head), domain) {
+            true => signatures(&head, &hasher.finish(), domain, keys, now),
+            false => String::new(),
+        };
+        (octets + rest.len() as u64, fields.into())
+    }
+}
