@@ -21,7 +21,7 @@ use crate::os::process::Request;
 use crate::os::{clock, entropy, files, process, sockets};
 use crate::relay::Office;
 use crate::tasks::certificates::Certificates;
-use crate::tasks::machine::Machinist;
+use crate::tasks::machine::{self, Machinist};
 use crate::tasks::nic::NicKeeper;
 use crate::tasks::posts::{self, OpenSpool};
 use crate::tasks::resolve::Resolver;
@@ -96,7 +96,7 @@ async fn serve(executor: Rc<LocalExecutor<'static>>, start: Start) -> Result<(),
         .and_then(Async::new)
         .map_err(|e| format!("{}: {e}", control_path.display()))?;
     let mut office = Office::new(config.clone(), entropy::u64());
-    open_posts(&mut office, &data)?;
+    open_posts(&mut office, &data, machinist.as_deref())?;
     let resolver = Resolver::new(entropy::u64());
     resolver.configure(&config);
     let nic = NicKeeper::new();
@@ -119,7 +119,9 @@ async fn serve(executor: Rc<LocalExecutor<'static>>, start: Start) -> Result<(),
     });
     station.spawn(committer::take_back(station.clone(), flushed));
     start_tasks(&station, control, maildirs);
-    if machinist.is_some() {
+    if let Some(machinist) = &machinist {
+        station.spawn(machine::keep_alive(station.clone(), machinist.clone()));
+        station.spawn(machine::confirm(station.clone(), machinist.clone()));
         station.spawn(serial::run(control_path.clone()));
     }
     log::info!("stagepost {} is running", env!("CARGO_PKG_VERSION"));
@@ -154,11 +156,12 @@ fn start_tasks(station: &Rc<Station>, control: Async<std::os::unix::net::UnixLis
     station.spawn(control::run(station.clone(), control));
 }
 
-/// Opens the spool of every domain.
-fn open_posts(office: &mut Office, data: &Path) -> Result<(), String> {
+/// Opens the spool of every domain. Each may take its time: the watchdog is fed in between.
+fn open_posts(office: &mut Office, data: &Path, machinist: Option<&Machinist>) -> Result<(), String> {
     let config = office.config().clone();
     for domain in &config.domains {
         OpenSpool::read(data, &domain.name, posts::quota_bytes(data, &config, domain))?.enter(office);
+        machinist.inspect(|machinist| machinist.feed());
     }
     Ok(())
 }

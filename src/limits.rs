@@ -133,6 +133,14 @@ pub const DURATION_S_MAX: u64 = 100 * 86_400;
 pub const WATCHDOG_FEED_S: u64 = 5;
 /// How long a start must go well before its slot is the one to start from now on.
 pub const HEALTHY_AFTER_S: u64 = 60;
+/// Between two looks at the health of a start that is not confirmed yet.
+pub const HEALTH_LOOK_S: u64 = 5;
+/// How much later than asked for a look may come while the loop counts as turning.
+pub const HEALTH_LATE_S_MAX: u64 = 5;
+/// How long a slot on trial may take to get healthy, before the box goes back to the other one.
+pub const TRIAL_S_MAX: u64 = 10 * 60;
+/// How long the flash may answer nothing before the watchdog is no longer fed.
+pub const FLUSHER_SILENCE_S_MAX: u64 = 60;
 /// The head of a web server's answer.
 pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// How long a web server may be silent.
@@ -143,6 +151,8 @@ pub const PARCEL_HEAD_BYTES_MAX: usize = 1024;
 pub const SLOT_BYTES_MAX: u64 = 12 * 1024 * 1024;
 /// Bytes of an update that are written, or read back, at once.
 pub const UPDATE_PIECE_BYTES: usize = 64 * 1024;
+/// How often somebody who sends an update over a serial line is told how much has come.
+pub const UPDATE_TOLD_BYTES: usize = 256 * 1024;
 /// Starts in a row that nobody called healthy, before the saved configuration is left aside.
 pub const FAILED_STARTS_MAX: usize = 3;
 /// From the end of a session on the serial line to the next.

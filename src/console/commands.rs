@@ -324,7 +324,7 @@ pub const ARGUMENTS: &[(&str, &str)] = &[
     ("STATEMENT", "a statement of the configuration, as in domain bcd.com mailbox b2"),
     ("MINUTES", "minutes of a trial"),
     ("NUMBER", "a former configuration, by its number in show history"),
-    ("SOURCE", "a file on a USB stick, a whole path on this box, or an http:// URL"),
+    ("SOURCE", "a file on a USB stick, a whole path on this box, an http:// URL, or serial: pasted base64"),
     ("SUBJECT", "the subject, to the end of the line"),
 ];
 

@@ -159,6 +159,15 @@ pub struct MemoryReport {
     pub parts: Vec<MemoryPart>,
     /// What the kernel says that the process takes, where it says so.
     pub resident_bytes: Option<u64>,
+    /// All the memory of the machine and how much of it is to be had, where the kernel says so.
+    pub machine: Option<MachineMemory>,
+}
+
+/// The memory of the whole machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MachineMemory {
+    pub bytes: u64,
+    pub available_bytes: u64,
 }
 
 /// One thing that grows, and how far.
@@ -506,6 +515,10 @@ impl MemoryReport {
         if let Some(resident) = self.resident_bytes {
             out.push_str(&format!("the process takes {}\n", size(resident)));
         }
+        if let Some(machine) = self.machine {
+            let (all, left) = (size(machine.bytes), size(machine.available_bytes));
+            out.push_str(&format!("the machine has {all}, of which {left} are to be had\n"));
+        }
     }
 
     fn json(&self) -> Value {
@@ -515,6 +528,8 @@ impl MemoryReport {
             "used_bytes": self.sum(|part| part.used_bytes),
             "bound_bytes": self.sum(|part| part.bound_bytes),
             "resident_bytes": self.resident_bytes,
+            "machine_bytes": self.machine.map(|machine| machine.bytes),
+            "machine_available_bytes": self.machine.map(|machine| machine.available_bytes),
         })
     }
 }

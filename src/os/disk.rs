@@ -1,13 +1,14 @@
 //! The disk that the machine was started from, found by the root file system and never by a name that the
 //! kernel may give to another disk tomorrow. Sources: sysfs `dev/block`, the partition table of `board/`.
-//! Danger: writing to a partition of the wrong disk; everything goes through [`Disk::of_root`].
+//! Danger: writing to a partition of the wrong disk; everything goes through [`Disk::of_root`], and a root that
+//! is no slot, such as that of a container on somebody's Linux, has no disk.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{major, minor};
+use rustix::fs::{major, minor, statfs};
 
 /// Where things are on every board's disk: the number of the partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,9 @@ pub enum Part {
     Data = 4,
 }
 
+/// What statfs(2) says of the file system of a slot.
+const SQUASHFS_MAGIC: u64 = 0x7371_7368;
+
 /// A disk by its place in sysfs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disk {
@@ -30,11 +34,16 @@ pub struct Disk {
 
 impl Disk {
     /// # Errors
-    /// `NotFound` when the root is no partition of a disk, as with an initramfs.
+    /// `NotFound` when the root is no slot of a disk, as with an initramfs.
     pub fn of_root() -> io::Result<Self> {
+        let is_squashfs = statfs("/")?.f_type as u64 == SQUASHFS_MAGIC;
         let device = fs::metadata("/")?.dev();
         let place = format!("/sys/dev/block/{}:{}", major(device), minor(device));
-        Self::of_partition(&fs::canonicalize(place)?)
+        let disk = Self::of_partition(&fs::canonicalize(place)?)?;
+        if !is_squashfs || disk.running().is_none() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the root is no slot of a disk"));
+        }
+        Ok(disk)
     }
 
     /// `place` is a partition's folder in sysfs; its disk's folder is the one around it.

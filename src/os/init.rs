@@ -12,7 +12,9 @@ use rustix::process::{WaitOptions, getpid, wait};
 use rustix::system::{RebootCommand, reboot};
 
 use crate::limits::FAILED_STARTS_MAX;
+use crate::time::Instant;
 
+use super::clock;
 use super::disk::{Disk, Part};
 use super::slots::{Slot, Slots};
 use super::tty;
@@ -28,6 +30,8 @@ const ENVIRONMENT: &str = "grub/grubenv";
 /// The machine as its first process finds it.
 #[derive(Clone, Debug)]
 pub struct Machine {
+    /// When this process began.
+    pub began: Instant,
     pub disk: Option<Disk>,
     /// Everything that did not go as it should, for the log and the console.
     pub notes: Vec<String>,
@@ -50,6 +54,7 @@ pub fn is_first() -> bool {
 /// Makes a usable machine: the kernel's file systems, the console on descriptors 0, 1 and 2, and `/data`.
 /// Whatever the disk is like, this returns, and what is wrong stands in the notes.
 pub fn begin() -> Machine {
+    let began = clock::mono();
     let mut notes = Vec::new();
     let mut note = |what: &str, done: io::Result<()>| {
         if let Err(e) = done {
@@ -72,7 +77,7 @@ pub fn begin() -> Machine {
         );
     }
     let disk = disk.ok();
-    Machine { disk, notes, failsafe: failsafe() }
+    Machine { began, disk, notes, failsafe: failsafe() }
 }
 
 /// Three bad starts in a row, or an `f` typed at the console while the kernel came up.
@@ -190,6 +195,18 @@ impl Machine {
         left?;
         Ok(done)
     }
+}
+
+/// Shows that the data partition takes a file, and leaves nothing behind.
+///
+/// # Errors
+/// Those of writing, such as those of a file system that has become read-only.
+pub fn prove_data() -> io::Result<()> {
+    let path = Path::new(DATA).join("health");
+    let mut file = File::create(&path)?;
+    file.write_all(b"well\n")?;
+    file.sync_all()?;
+    fs::remove_file(&path)
 }
 
 /// Takes the status of every child that has ended; a first process inherits other people's children.

@@ -38,6 +38,17 @@ pub fn resident_bytes() -> Option<u64> {
     pages.checked_mul(u64::try_from(rustix::param::page_size()).ok()?)
 }
 
+/// All the memory of the machine and what of it can be had without swapping, in bytes; `None` without a mounted
+/// /proc. Source: proc(5), `meminfo`.
+pub fn machine_memory() -> Option<(u64, u64)> {
+    let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
+    let bytes = |key: &str| {
+        let rest = meminfo.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+        rest.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
+    };
+    Some((bytes("MemTotal")?, bytes("MemAvailable")?))
+}
+
 /// Raises the bound on open descriptors to at least `wanted` where the kernel lets it, and gives the bound
 /// that now holds.
 pub fn raise_descriptors(wanted: u64) -> u64 {
@@ -65,6 +76,12 @@ mod tests {
     fn resident_memory_is_known() {
         let bytes = resident_bytes().unwrap();
         assert!((100 * 1024..1 << 40).contains(&bytes), "{bytes}");
+    }
+
+    #[test]
+    fn the_machine_has_more_memory_than_can_be_had() {
+        let (all, left) = machine_memory().unwrap();
+        assert!(left <= all && all > 1 << 20, "{left} of {all}");
     }
 
     #[test]

@@ -96,6 +96,11 @@ impl Slots {
         Slots { next: Some(slot), ..self }
     }
 
+    /// Nothing is to be started on trial.
+    pub fn off_trial(self) -> Self {
+        Slots { next: None, ..self }
+    }
+
     pub fn parse(block: &[u8; BLOCK_BYTES]) -> io::Result<Self> {
         let text =
             std::str::from_utf8(block).map_err(|_| invalid("the boot loader's environment is no text"))?;

@@ -38,6 +38,8 @@ impl<Fd: AsFd> RawMode<Fd> {
             | InputModes::IGNCR
             | InputModes::ICRNL
             | InputModes::IXON;
+        // A serial line whose other end minds XOFF loses nothing that is pasted faster than it is taken.
+        raw.input_modes |= InputModes::IXOFF;
         raw.output_modes |= OutputModes::OPOST | OutputModes::ONLCR;
         raw.local_modes -= LocalModes::ECHO
             | LocalModes::ECHONL

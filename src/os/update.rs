@@ -33,12 +33,21 @@ pub struct Update {
 }
 
 impl Update {
-    /// Prepares the slot that is not running.
+    /// Prepares the slot that is not running: nothing will start it while it is being written.
     ///
     /// # Errors
-    /// `NotFound` when the machine was not started from a slot, or its image has no key.
+    /// `NotFound` when the machine was not started from a slot, or its image has no key; `ResourceBusy` while
+    /// the running slot is on trial, for the other one is the way back; those of the boot partition.
     pub fn begin(machine: &Machine) -> io::Result<Self> {
         let running = machine.running().ok_or_else(|| not_here("the box was not started from a slot"))?;
+        let slots = machine.slots()?;
+        if slots.good != running {
+            let why = format!("slot {running} is still on trial; update it when it has been confirmed");
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, why));
+        }
+        if slots.next.is_some() {
+            machine.set_slots(slots.off_trial())?;
+        }
         let board = fs::read_to_string(BOARD)?;
         let key: [u8; KEY_BYTES] =
             fs::read(KEY)?.try_into().map_err(|_| not_here("the image holds no key for updates"))?;
@@ -92,8 +101,11 @@ fn read_back(device: &mut File, head: &Head) -> io::Result<()> {
     }
 }
 
-/// The file of an update: on this box where `name` is a whole path, else on a USB stick or card with a vfat
-/// file system. The stick may be pulled once the file has been read.
+/// What sticks and cards are formatted with.
+const STICK_KINDS: [&str; 3] = ["vfat", "exfat", "ext4"];
+
+/// The file of an update: on this box where `name` is a whole path, else on a USB stick or card. The stick may
+/// be pulled once the file has been read.
 ///
 /// # Errors
 /// `NotFound` when no stick has the file.
@@ -103,13 +115,16 @@ pub fn open(machine: &Machine, name: &Path) -> io::Result<File> {
     }
     let sticks = machine.disk.as_ref().map(Disk::others).unwrap_or_default();
     let found = sticks.iter().find_map(|stick| open_on(stick, name).ok());
-    found.ok_or_else(|| not_here("no stick with a vfat file system has that file"))
+    found.ok_or_else(|| not_here("no stick with a vfat, exfat or ext4 file system has that file"))
 }
 
 fn open_on(stick: &Path, name: &Path) -> io::Result<File> {
     fs::create_dir_all(STICK)?;
     let closed = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    mount(stick, STICK, "vfat", closed, None)?;
+    let mounted = STICK_KINDS.iter().any(|kind| mount(stick, STICK, *kind, closed, None).is_ok());
+    if !mounted {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
     let file = File::open(Path::new(STICK).join(name));
     // The open file keeps the file system; nothing else needs the mount.
     unmount(STICK, UnmountFlags::DETACH)?;

@@ -34,7 +34,8 @@ pub fn follow(station: &Rc<Station>) {
     station.wake_senders();
 }
 
-fn ours(config: &Config) -> impl Iterator<Item = std::net::IpAddr> {
+/// The addresses of the box and of its domains.
+pub fn ours(config: &Config) -> impl Iterator<Item = std::net::IpAddr> {
     let domains = config.domains.iter().flat_map(|d| &d.addresses);
     config.machine.addresses.iter().chain(domains).map(|a| a.ip)
 }

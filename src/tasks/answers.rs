@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::config::DomainConfig;
 use crate::console::report::{
-    AddressReport, AddressState, DomainReport, LogLine, MemoryPart, MemoryReport, MessageReport, QueueEntry,
-    RecipientReport, RecipientState, StatusReport,
+    AddressReport, AddressState, DomainReport, LogLine, MachineMemory, MemoryPart, MemoryReport,
+    MessageReport, QueueEntry, RecipientReport, RecipientState, StatusReport,
 };
 use crate::limits::{
     BODY_IN_MEMORY_BYTES_MAX, DNS_CACHE_BYTES_MAX, LOG_RING_BYTES_MAX, OUTGOING_CONNECTIONS_MAX,
@@ -252,5 +252,7 @@ pub fn memory(station: &Station) -> MemoryReport {
             part("log ring", station.log.bytes(), LOG_RING_BYTES_MAX),
         ],
         resident_bytes: process::resident_bytes(),
+        machine: process::machine_memory()
+            .map(|(bytes, available_bytes)| MachineMemory { bytes, available_bytes }),
     }
 }

@@ -101,7 +101,9 @@ pub async fn command(
         Ok(Asked { command: Command::Edit(edit), .. }) => {
             editing::edit(station, talk, edit).await?.map_err(|lines| lines.join("\n"))
         }
-        Ok(Asked { command: Command::Machine(order), .. }) => operating::carry_out(station, order).await,
+        Ok(Asked { command: Command::Machine(order), .. }) => {
+            operating::carry_out(station, talk, order).await?
+        }
         Ok(Asked { command: Command::Queue(action, target), .. }) => operate(station, action, target).await,
         Ok(Asked { command, .. }) => answer(station, command),
         Err(what) => Err(what),

@@ -40,6 +40,9 @@ impl Doors {
                     let task =
                         station.executor.spawn(answer(station.clone(), listener, address.ip(), service));
                     self.open.insert(address, (service, task));
+                    if let Some(machinist) = &station.machinist {
+                        machinist.door_opened();
+                    }
                 }
                 Err(error) => {
                     log::warn!("not listening on {address}: {error}");

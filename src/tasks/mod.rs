@@ -27,6 +27,7 @@ pub mod mailbox;
 pub mod netlink;
 pub mod nic;
 pub mod operating;
+pub mod paste;
 pub mod pieces;
 pub mod posts;
 pub mod probe;

@@ -1,6 +1,7 @@
 //! The console's commands about the machine itself. Those that need one say so where the daemon is an
 //! ordinary program on somebody's Linux.
 
+use std::io;
 use std::rc::Rc;
 
 use crate::console::machine::{InterfaceReport, Order, SlotsReport};
@@ -10,31 +11,36 @@ use crate::os::init::End;
 use crate::os::slots::Slot;
 use crate::tasks::machine::Machinist;
 use crate::tasks::station::Station;
+use crate::tasks::talk::Talk;
 use crate::tasks::update::{self, Source};
 
-/// Carries out one of them.
+/// Carries out one of them. The inner error is why it cannot be done, in words.
 ///
 /// # Errors
-/// Why it cannot be done, in words.
-pub async fn carry_out(station: &Rc<Station>, order: Order) -> Result<Report, String> {
-    match order {
+/// Those of talking to the user.
+pub async fn carry_out(
+    station: &Rc<Station>,
+    talk: &mut Talk,
+    order: Order,
+) -> io::Result<Result<Report, String>> {
+    Ok(match order {
         Order::ShowInterface => Ok(Report::Interface(interface(station))),
-        Order::ShowSlots => {
-            let machinist = machinist(station)?;
-            Ok(Report::Slots(slots(&machinist)?))
-        }
-        Order::Update(from) => {
-            let machine = machinist(station)?.machine.clone();
-            let slot = update::run(station, machine, Source::parse(&from)?).await?;
-            log::info!("slot {slot} holds an update");
-            Ok(Report::Done(format!(
-                "slot {slot} holds the update; `reboot` starts it on trial, and it stays when it has been \
-                 healthy for a minute"
-            )))
-        }
+        Order::ShowSlots => slots(station).await.map(Report::Slots),
+        Order::Update(from) => match (machinist(station), Source::parse(&from)) {
+            (Ok(machinist), Ok(source)) => update::run(station, &machinist, talk, source).await?.map(updated),
+            (Err(why), _) | (_, Err(why)) => Err(why),
+        },
         Order::Reboot => end(station, End::Reboot, "the box starts anew"),
         Order::PowerOff => end(station, End::PowerOff, "the box goes off"),
-    }
+    })
+}
+
+fn updated(slot: Slot) -> Report {
+    log::info!("slot {slot} holds an update");
+    Report::Done(format!(
+        "slot {slot} holds the update; `reboot` starts it on trial, and it stays when it has been healthy \
+         for a minute"
+    ))
 }
 
 fn machinist(station: &Station) -> Result<Rc<Machinist>, String> {
@@ -48,8 +54,12 @@ fn end(station: &Station, how: End, said: &str) -> Result<Report, String> {
     Ok(Report::Done(said.to_owned()))
 }
 
-fn slots(machinist: &Machinist) -> Result<SlotsReport, String> {
-    let slots = machinist.machine.slots().map_err(|e| format!("the slots cannot be read: {e}"))?;
+/// The boot partition is read where waiting for the flash holds up nobody.
+async fn slots(station: &Rc<Station>) -> Result<SlotsReport, String> {
+    let machinist = machinist(station)?;
+    let machine = machinist.machine.clone();
+    let read = station.blocking(move || machine.slots()).await.ok_or("the box is stopping")?;
+    let slots = read.map_err(|e| format!("the slots cannot be read: {e}"))?;
     let name = |slot: Slot| slot.to_string();
     Ok(SlotsReport {
         running: machinist.machine.running().map_or_else(|| "-".to_owned(), name),

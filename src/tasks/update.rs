@@ -1,5 +1,5 @@
-//! Fetches a firmware update, from a stick or over HTTP, and has it written to the spare slot piece by piece,
-//! while mail flows. Source: RFC 9112 (one GET, answered until the connection closes or its length is read).
+//! Fetches a firmware update, from a stick, over HTTP or as text from the console, and has it written to the
+//! spare slot piece by piece, while mail flows. Source: RFC 9112 (one GET, answered until the connection closes).
 //! Danger: HTTP proves nothing about the sender; the parcel's signature does, before a byte is written.
 
 use std::fs::File;
@@ -19,8 +19,11 @@ use crate::os::init::Machine;
 use crate::os::slots::Slot;
 use crate::os::update::{self, Update};
 use crate::os::{clock, sockets};
+use crate::tasks::machine::Machinist;
+use crate::tasks::paste;
 use crate::tasks::resolve::Families;
 use crate::tasks::station::Station;
+use crate::tasks::talk::Talk;
 use crate::tasks::timer::by;
 
 /// Where an update comes from.
@@ -32,14 +35,19 @@ pub enum Source {
         host: HostPort,
         path: String,
     },
+    /// `serial`: lines of base64 on the console itself.
+    Pasted,
 }
 
 impl Source {
-    /// `http://HOST[:PORT]/PATH`, or a file.
+    /// `http://HOST[:PORT]/PATH`, `serial`, or a file.
     ///
     /// # Errors
     /// A URL that is none, in words.
     pub fn parse(text: &str) -> Result<Self, String> {
+        if text == "serial" {
+            return Ok(Source::Pasted);
+        }
         let Some(rest) = text.strip_prefix("http://") else {
             return match text.contains("://") {
                 true => Err("only http:// is fetched; the signature makes it safe".to_owned()),
@@ -65,19 +73,44 @@ impl Source {
     }
 }
 
-/// Fetches, writes, verifies; then the other slot is started at the next start, on trial.
+/// Fetches, writes, verifies; then the other slot is started at the next start, on trial. The inner error is
+/// what went wrong, in words; the boot loader then goes on as before.
 ///
 /// # Errors
-/// What went wrong, in words; the boot loader then goes on as before.
-pub async fn run(station: &Rc<Station>, machine: Machine, source: Source) -> Result<Slot, String> {
-    let begun = Update::begin(&machine).map_err(|e| e.to_string())?;
-    let written = match source {
+/// Those of talking to the user.
+pub async fn run(
+    station: &Rc<Station>,
+    machinist: &Rc<Machinist>,
+    talk: &mut Talk,
+    source: Source,
+) -> io::Result<Result<Slot, String>> {
+    let Some(_turn) = machinist.update_turn() else {
+        return Ok(Err("another update is being written; let it end first".to_owned()));
+    };
+    let machine = machinist.machine.clone();
+    let of = machine.clone();
+    let begun = match station.blocking(move || Update::begin(&of)).await.unwrap_or_else(|| Err(stopping())) {
+        Ok(begun) => begun,
+        Err(e) => return Ok(Err(e.to_string())),
+    };
+    let taken = match source {
         Source::File(name) => from_file(station, &machine, begun, name).await,
         Source::Http { host, path } => from_http(station, begun, host, path).await,
+        Source::Pasted => paste::receive(station, begun, talk).await?,
     };
-    let update = written.map_err(|e| e.to_string())?;
-    let finished = station.blocking(move || update.finish(&machine)).await;
-    finished.ok_or_else(stopping).and_then(|done| done).map_err(|e| e.to_string())
+    let finished = match taken {
+        Ok(update) => {
+            station.blocking(move || update.finish(&machine)).await.unwrap_or_else(|| Err(stopping()))
+        }
+        Err(e) => Err(e),
+    };
+    Ok(finished.map_err(|e| e.to_string()))
+}
+
+/// Writes a piece on the thread that waits for the flash, so that mail is written in between.
+pub async fn written(station: &Station, mut update: Update, piece: Vec<u8>) -> io::Result<Update> {
+    let job = move || update.input(&piece).map(|()| update);
+    station.blocking(job).await.ok_or_else(stopping)?
 }
 
 fn stopping() -> io::Error {
@@ -125,8 +158,7 @@ async fn from_http(
     stream.write_all(request.as_bytes()).await?;
     let mut piece = read_head(&mut stream).await?;
     loop {
-        let job = move || update.input(&piece).map(|()| update);
-        update = station.blocking(job).await.ok_or_else(stopping)??;
+        update = written(station, update, piece).await?;
         piece = read_piece(&mut stream).await?;
         if piece.is_empty() {
             return Ok(update);

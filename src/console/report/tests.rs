@@ -177,19 +177,22 @@ fn memory_is_added_up() {
     let part =
         |name: &str, used_bytes, bound_bytes| MemoryPart { name: name.to_owned(), used_bytes, bound_bytes };
     let parts = vec![part("sessions", 2048, 10 << 20), part("queue", 100, 2 << 20)];
-    let report = Report::Memory(MemoryReport { parts, resident_bytes: Some(5 << 20) });
+    let machine = Some(MachineMemory { bytes: 64 << 20, available_bytes: 44 << 20 });
+    let report = Report::Memory(MemoryReport { parts, resident_bytes: Some(5 << 20), machine });
     let wanted = "\
 what      used  bound
 sessions    2K    10M
 queue      100     2M
 sum         2K    12M
 the process takes 5M
+the machine has 64M, of which 44M are to be had
 ";
     assert_eq!(report.text(80), wanted);
     let json = concat!(
         r#"{"parts":[{"name":"sessions","used_bytes":2048,"bound_bytes":10485760},"#,
         r#"{"name":"queue","used_bytes":100,"bound_bytes":2097152}],"#,
-        r#""used_bytes":2148,"bound_bytes":12582912,"resident_bytes":5242880}"#,
+        r#""used_bytes":2148,"bound_bytes":12582912,"resident_bytes":5242880,"#,
+        r#""machine_bytes":67108864,"machine_available_bytes":46137344}"#,
         "\n"
     );
     assert_eq!(report.json(), json);
