@@ -65,11 +65,19 @@ need_rustup() {
 # static_target: the Rust target whose release binary is static on this machine.
 static_target() { printf '%s-unknown-linux-gnu\n' "$(uname -m)"; }
 
+# static_flags: for rustc; no path of this machine gets into the program.
+static_flags() {
+    local home=${CARGO_HOME:-$HOME/.cargo} flags="-C target-feature=+crt-static --remap-path-prefix=$TOP=." source
+    cargo fetch --quiet
+    for source in "$home"/registry/src/*/; do flags+=" --remap-path-prefix=${source%/}=crates"; done
+    echo "$flags"
+}
+
 # build_static: the static release binary; its path is left in $BINARY.
 build_static() {
     local target
     target=$(static_target)
     say "building the static release binary"
-    RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --target "$target" --bin stagepost
+    RUSTFLAGS="$(static_flags)" cargo build --release --target "$target" --bin stagepost
     BINARY=${CARGO_TARGET_DIR:-$TOP/target}/$target/release/stagepost
 }
