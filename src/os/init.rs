@@ -25,6 +25,9 @@ pub const DATA: &str = "/data";
 const BOOT: &str = "/run/boot";
 /// The file system of a fresh data partition, as the image brings it.
 const FRESH_DATA: &str = "/fresh-data.ext4";
+/// The loopback interface's flags. While no interface has an address, the kernel lets anybody listen on any.
+const LOOPBACK: &str = "/sys/class/net/lo/flags";
+const IFF_UP_LOOPBACK: &str = "0x9";
 const ENVIRONMENT: &str = "grub/grubenv";
 
 /// The machine as its first process finds it.
@@ -67,6 +70,7 @@ pub fn begin() -> Machine {
     note("/dev", mounted("devtmpfs", "/dev", "devtmpfs", MountFlags::NOSUID | MountFlags::NOEXEC, None));
     note("/run", mounted("tmpfs", "/run", "tmpfs", closed, Some(c"mode=0755,size=4m")));
     note("/dev/console", console());
+    note("the loopback interface", fs::write(LOOPBACK, IFF_UP_LOOPBACK));
     let disk = Disk::of_root();
     if let Ok(disk) = &disk {
         note("data partition", data(disk));
