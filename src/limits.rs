@@ -223,6 +223,8 @@ pub const SPOOL_COMPACT_BYTES_MAX: usize = 256 * 1024;
 pub const OPEN_SEGMENTS_MAX: usize = 4;
 /// Damaged ranges that are kept aside for each domain.
 pub const SPOOL_DAMAGED_FILES_MAX: usize = 64;
+/// A medium that wears out within so many years is an alarm.
+pub const FLASH_ALARM_YEARS: u64 = 2;
 /// How long states and done-records wait for a commit to ride along with.
 pub const SPOOL_LAZY_MS: u64 = 5_000;
 

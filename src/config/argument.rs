@@ -340,12 +340,12 @@ impl Argument for Connections {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size(pub u64);
 
-const SIZE_UNITS: &[(char, u64)] = &[('K', 1 << 10), ('M', 1 << 20), ('G', 1 << 30)];
+const SIZE_UNITS: &[(char, u64)] = &[('K', 1 << 10), ('M', 1 << 20), ('G', 1 << 30), ('T', 1 << 40)];
 
 impl Argument for Size {
     fn read(word: &str) -> Result<Self, String> {
         match number_and_unit(word, SIZE_UNITS) {
-            None => wrong(word, "size", "write a number and K, M or G, as in 64K, 10M, 2G"),
+            None => wrong(word, "size", "write a number and K, M, G or T, as in 64K, 10M, 2G"),
             Some(bytes) if !(QUOTA_BYTES_MIN..=SIZE_BYTES_MAX).contains(&bytes) => {
                 let (least, most) =
                     (with_unit(QUOTA_BYTES_MIN, SIZE_UNITS), with_unit(SIZE_BYTES_MAX, SIZE_UNITS));

@@ -204,6 +204,21 @@ pub static FORMS: &[Form] = &[
         },
     },
     Form {
+        form: "box flash endurance SIZE",
+        help: "how many bytes the medium endures in all, as its maker says; show flash tells the years left",
+        example: "box flash endurance 40T",
+        key: Key::Words(3),
+        scope: Scope::Box {
+            read: |machine, args| {
+                machine.endurance_bytes = Some(args.take::<Size>()?.0);
+                Ok(())
+            },
+            list: |machine| {
+                machine.endurance_bytes.map(|bytes| vec![Size(bytes).write()]).into_iter().collect()
+            },
+        },
+    },
+    Form {
         form: "domain NAME address IP[/LEN]",
         help: "the domain's own address: it listens there and speaks from there; one IPv4, one IPv6",
         example: "domain bcd.com address 192.0.2.70/24",

@@ -33,6 +33,8 @@ pub struct BoxConfig {
     pub submission: Port,
     pub submissions: Port,
     pub postmaster: Option<Address>,
+    /// All the bytes that the medium endures being written, as its maker says.
+    pub endurance_bytes: Option<u64>,
 }
 
 /// A listening port, or none.
@@ -207,6 +209,7 @@ impl Default for BoxConfig {
             submission: Port::On(587),
             submissions: Port::On(465),
             postmaster: None,
+            endurance_bytes: None,
         }
     }
 }

@@ -87,7 +87,7 @@ fn wrong_statements_are_told_what_would_be_right() {
         (
             "abbreviated",
             "box add 10.0.0.1",
-            "`add` is unknown after `box`; write name, interface, address, gateway, nameserver, host, port or postmaster",
+            "`add` is unknown after `box`; write name, interface, address, gateway, nameserver, host, port, postmaster or flash",
         ),
         ("too short", "box name", "`box name` is not complete; the form is `box name HOST`"),
         ("too long", "box name a b", "`b` is too much; the form is `box name HOST`"),

@@ -36,6 +36,7 @@ pub enum Command {
     ShowLog(usize),
     ShowMemory,
     ShowDkim(Domain),
+    ShowFlash,
     ShowConfig,
     Queue(QueueAction, Target),
     /// The text follows, line by line, until a line with a dot.
@@ -130,6 +131,12 @@ pub static COMMANDS: &[Row] = &[
         help: "every bound, what is in use, and the sum",
         example: "show memory",
         make: |_| Ok(Command::ShowMemory),
+    },
+    Row {
+        form: "show flash",
+        help: "what each spool wrote, and how long the medium lasts",
+        example: "show flash",
+        make: |_| Ok(Command::ShowFlash),
     },
     Row {
         form: "show config",

@@ -33,6 +33,7 @@ pub mod commands;
 pub mod dkim;
 pub mod exit;
 pub mod first_boot;
+pub mod flash;
 pub mod help;
 mod layout;
 pub mod line_editor;

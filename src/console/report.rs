@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::config::Port;
 use crate::console::dkim::DkimReport;
+use crate::console::flash::FlashReport;
 use crate::console::layout::{clean, pairs, size, span, table, wrap};
 use crate::console::machine::{InterfaceReport, SlotsReport};
 use crate::time::WallTime;
@@ -22,6 +23,7 @@ pub enum Report {
     Log(Vec<LogLine>),
     Memory(MemoryReport),
     Dkim(DkimReport),
+    Flash(FlashReport),
     /// The running configuration, as its statements.
     Config(Vec<String>),
     Help(Vec<HelpLine>),
@@ -207,6 +209,7 @@ impl Report {
             Report::Log(lines) => lines.iter().for_each(|line| line.text(&mut out, width)),
             Report::Memory(memory) => memory.text(&mut out),
             Report::Dkim(dkim) => dkim.text(&mut out, width),
+            Report::Flash(flash) => flash.text(&mut out, width),
             Report::Config(statements) => statements.iter().for_each(|s| out.extend([s.as_str(), "\n"])),
             Report::Help(lines) => help_text(&mut out, width, lines),
             Report::Changes(lines) if lines.is_empty() => out.push_str("nothing has changed\n"),
@@ -234,6 +237,7 @@ impl Report {
             Report::Log(lines) => json!({ "lines": all(lines, LogLine::json) }),
             Report::Memory(memory) => memory.json(),
             Report::Dkim(dkim) => dkim.json(),
+            Report::Flash(flash) => flash.json(),
             Report::Config(statements) => json!({ "statements": statements }),
             Report::Help(lines) => {
                 json!({ "help": all(lines, |line| json!({ "form": line.form, "help": line.help })) })

@@ -11,6 +11,7 @@ pub mod flusher;
 pub mod init;
 pub mod logging;
 pub mod maildir;
+pub mod medium;
 pub mod nic;
 pub mod process;
 pub mod slots;

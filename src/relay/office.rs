@@ -19,8 +19,8 @@ use crate::relay::queue::Queue;
 use crate::relay::recording::Unrecorded;
 use crate::relay::sending::LocalJob;
 use crate::relay::storing::{Awaited, Fresh, Receipts};
-use crate::spool::{DomainLog, Flash, Recovery, Ticket};
-use crate::time::{Instant, Now};
+use crate::spool::{DomainLog, Flash, Recovery, Ticket, Today};
+use crate::time::{Instant, Now, WallTime};
 
 /// All domains' mail.
 pub struct Office {
@@ -61,6 +61,8 @@ pub struct Post {
     /// What the last host said, and to whom.
     pub last_reply: Option<String>,
     pub counts: Counts,
+    /// What the log has written today.
+    pub(super) today: Today,
     /// What was wrong with the spool at the start.
     pub damage: Vec<String>,
     /// Messages that could not be read when their time had come, and why; they are tried again.
@@ -71,6 +73,15 @@ pub struct Post {
     pub(super) held: bool,
     /// The domain is in the configuration; mail of one that is not stays where it is.
     pub(super) serves: bool,
+}
+
+impl Post {
+    /// Bytes that the log has written today, and since when that is counted.
+    pub fn written_today(&self, now: WallTime) -> (WallTime, u64) {
+        let (mut today, count) = (self.today, self.log.wear().bytes());
+        today.turn(now, count);
+        (today.since, today.of(count))
+    }
 }
 
 /// Since the start of the daemon.
@@ -122,6 +133,7 @@ impl Office {
             tickets: VecDeque::new(),
             last_reply: None,
             counts: Counts::default(),
+            today: Today::new(now.wall, 0),
             damage: found.damage.iter().map(|damage| format!("the spool is damaged: {damage}")).collect(),
             unreadable: BTreeMap::new(),
             unrecorded: Unrecorded::default(),

@@ -176,6 +176,17 @@ mod tests {
         Instant::ORIGIN + Duration::from_secs(s)
     }
 
+    /// Everything counted: both trees here, whose nodes hold 11 and are half full when ids rise, and the log's
+    /// index, a hash table that has just doubled.
+    #[test]
+    fn a_waiting_message_takes_two_hundred_bytes_at_most() {
+        const NODE: usize = 16;
+        let tree = |item: usize| (11 * item + NODE).div_ceil(6);
+        let queue = tree(size_of::<(QueueId, Entry)>()) + tree(size_of::<(Instant, QueueId)>());
+        let index = (crate::spool::INDEX_ENTRY_BYTES + 1) * 16 / 7;
+        assert!(queue + index <= crate::limits::QUEUED_MESSAGE_BYTES, "{queue} + {index}");
+    }
+
     #[test]
     fn messages_come_in_the_order_of_their_time() {
         let mut queue = Queue::default();

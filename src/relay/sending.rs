@@ -39,21 +39,20 @@ pub struct Settled {
 impl Office {
     /// Makes due messages active, one domain after the other in turn, while there is room.
     pub fn activate_due(&mut self, now: Now) {
-        let mut names: Vec<Domain> = self.posts.keys().cloned().collect();
+        let due = |post: &Post| self.has_room(post) && post.queue.next_due().is_some_and(|at| at <= now.mono);
+        let ready = self.posts.iter().filter(|(_, post)| due(post));
+        let mut names: Vec<Domain> = ready.map(|(name, _)| name.clone()).collect();
         if let Some(last) = &self.turn {
             let next = names.partition_point(|name| name <= last);
             names.rotate_left(next);
         }
-        let mut went_on = true;
-        while went_on {
-            went_on = false;
-            for name in &names {
-                if let Some(id) = self.next_due(name, now.mono) {
-                    self.turn = Some(name.clone());
-                    self.activate(now, name, id);
-                    went_on = true;
-                }
-            }
+        while !names.is_empty() {
+            names.retain(|name| {
+                let Some(id) = self.next_due(name, now.mono) else { return false };
+                self.turn = Some(name.clone());
+                self.activate(now, name, id);
+                true
+            });
         }
     }
 

@@ -239,6 +239,7 @@ impl Office {
     /// A batch has been written and synced, or not.
     pub fn batch_finished(&mut self, now: Now, owner: &Domain, result: Result<(), BatchError>) {
         let Some(post) = self.posts.get_mut(owner) else { return };
+        post.today.turn(now.wall, post.log.wear().bytes());
         let Durable { up_to, failed } = post.log.batch_finished(result);
         let mut over = Vec::new();
         while let Some((ticket, _)) = post.tickets.front() {

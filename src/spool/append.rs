@@ -133,7 +133,8 @@ impl DomainLog {
         };
         self.last_ticket = Ticket(self.last_ticket.0 + 1);
         let ticket = self.last_ticket;
-        self.note(Intent::Commit { id, ticket, place });
+        let bytes = u64::from(head_bytes) + body_bytes;
+        self.note(Intent::Commit { id, ticket, place, bytes });
         self.segments.hold(place);
         let chunks =
             (!chunks.is_empty()).then(|| Box::new(Chunks { places: chunks, body: body_chunks as usize }));

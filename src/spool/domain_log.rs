@@ -28,6 +28,9 @@ pub(super) struct Entry {
     pub chunks: Option<Box<Chunks>>,
 }
 
+/// What the index of a log holds of a message that lies in one record.
+pub const INDEX_ENTRY_BYTES: usize = size_of::<(QueueId, Entry)>();
+
 /// The data records of a message by number; those of the body come first.
 #[derive(Debug)]
 pub(super) struct Chunks {
@@ -72,11 +75,30 @@ pub(super) struct Draft {
 /// What becomes of a record when its batch fails.
 #[derive(Debug)]
 pub(super) enum Intent {
-    Commit { id: QueueId, ticket: Ticket, place: Place },
-    Data { id: QueueId, place: Place },
-    State { id: QueueId, place: Place },
-    Done { id: QueueId, place: Place },
-    Moved { id: QueueId, from: Place, to: Place },
+    /// Of a message with so many bytes.
+    Commit {
+        id: QueueId,
+        ticket: Ticket,
+        place: Place,
+        bytes: u64,
+    },
+    Data {
+        id: QueueId,
+        place: Place,
+    },
+    State {
+        id: QueueId,
+        place: Place,
+    },
+    Done {
+        id: QueueId,
+        place: Place,
+    },
+    Moved {
+        id: QueueId,
+        from: Place,
+        to: Place,
+    },
 }
 
 impl Intent {

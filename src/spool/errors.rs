@@ -58,6 +58,8 @@ pub struct Wear {
     pub bytes_zeroed: u64,
     /// Records copied forward; they are part of `bytes_written`.
     pub bytes_moved: u64,
+    /// Of the messages that were committed, header sections and bodies.
+    pub bytes_stored: u64,
     pub commits: u64,
     pub batches: u64,
     pub syncs: u64,

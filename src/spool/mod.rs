@@ -13,7 +13,10 @@
 //! SSSSSSSS-NNNNNNNNNNNNNNNN.log   a segment: sequence S (8 digits), nonce N (16 digits)
 //! spare-SSSSSSSS.log              room for a segment; its content means nothing
 //! damaged/SSSSSSSS-N...N-OOOOOOOO bytes of a damaged range, kept as they were found: segment, nonce, offset
+//! held                            empty; while it is there the operator keeps all mail of the domain back
 //! ```
+//!
+//! DOMAIN is a host name in lower case. Files with other names are no part of the log.
 //!
 //! A segment is 256 KiB, 512 KiB or 1 MiB long: 1 MiB, halved while fewer than 16 of them fit into the
 //! domain's quota. It is made with all its blocks allocated and filled with zeros once, so that writing to
@@ -31,7 +34,8 @@
 //! header     0..4    CRC of bytes 4..32+length
 //!            4..8    length of the payload, at most 81,920
 //!            8..16   the nonce of the segment
-//!           16..24   message id, below 2^50
+//!           16..24   message id, below 2^50; as text, ten digits of base 32, the most significant first,
+//!                    out of 0123456789ABCDEFGHJKMNPQRSTVWXYZ
 //!           24..28   detail: in a data record its number, else 0
 //!           28       kind: 1 data, 2 commit, 3 state, 4 done
 //!           29       version: 1
@@ -39,6 +43,9 @@
 //! payload   32..32+length
 //! padding   zeros to a multiple of 8; in no checksum
 //! ```
+//!
+//! What breaks one of these bounds, has another kind, version or mark, or reaches past the end of its file, is
+//! no record, whatever its checksum says.
 //!
 //! A *message* is one stream of bytes: its facts, its header section with the empty line, its body as SMTP
 //! has it (CRLF, no dot-stuffing).
@@ -64,7 +71,8 @@
 //!           then     T texts, then R times: state (u8), place of its text among the T (u16)
 //!                    0 pending (no text), 1 delivered, 2 failed, 3 deferred; in the order of the envelope
 //!
-//! done       the sequences (u32) of segments that may still hold a commit record of the message
+//! done       the sequences (u32) of segments that may still hold a commit record of the message. They matter
+//!            for using segments again; the message is over whatever they say
 //!
 //! facts      flags (u8): 1 BODY=8BITMIME, 2 SMTPUTF8, 4 REQUIRETLS, 8 RET=FULL, 16 RET=HDRS, 32 ENVID,
 //!            64 the domain's own mail, which may be signed
@@ -81,6 +89,10 @@
 //!
 //! A message whose three parts are at most 65,536 bytes together is one commit record: one write. Otherwise
 //! the body is in data records, and facts and header section are inline if they are at most 65,536 bytes.
+//! A commit whose inline bytes are not as many as its lengths say is none.
+//!
+//! A message without a state record was never tried: every recipient is pending, and it is due when it was
+//! received. A state with another number of recipients than the facts have cannot be read, nor its message.
 //!
 //! # States
 //!
@@ -125,19 +137,23 @@
 //!
 //! 1. Sync every segment, so that what is read now is there after the next cut. One whose sync fails is read
 //!    all the same, takes no more records, and is emptied first.
-//! 2. Walk each segment from offset 0. A record whose checksum is right, with the nonce of the file's name
-//!    put in place of its own, is taken. Where there is none: zeros up to the next page are padding. Else the
-//!    walk goes on at the next multiple of 8 where the nonce stands 8 bytes further and a whole record
-//!    begins; all before it that is not zero is *damage*. When none follows, the segment ends here, and what
-//!    lies between here and the end of the last header with this nonce is damage.
-//! 3. Of all that was gathered, in any order: a done record ends all commits of its id. Of commits and data
-//!    records the last copy counts, and the last state. A message is there when its commit is, and the data
-//!    records that this counts, with the lengths that it gives. All other records mean nothing.
+//! 2. Walk each segment, at most its first MiB, from offset 0. A record that begins here, its checksum right
+//!    with the nonce of the file's name put in place of its own, is taken, and the walk goes on behind its
+//!    padding. Where there is none, and nothing but zeros up to the next page: go there and look again.
+//!    Where there is none then: go on at the next multiple of 8, from here on, where the nonce stands 8 bytes
+//!    further and a whole record begins; all before it, from the first 8 bytes that are not zero, is *damage*.
+//!    When none follows, the segment ends here, and what lies between here and the end of the last header
+//!    with this nonce is damage.
+//! 3. Of all that was gathered, in any order: a done record ends all commits of its id. Of commits, of data
+//!    records with one number and of states, the last counts: the one in the greatest sequence, and there at
+//!    the greatest offset. A message is there when its commit is, and all data records that this counts, the
+//!    body's together and the others together with the lengths that it gives. All other records mean nothing.
 //! 4. Write on in the segment with the greatest sequence, at the page behind its last record or damage, if
 //!    its length and its sync were right; else in a new one.
 //!
 //! Step 3 looks at the set of whole, durable records only, and nothing is rewritten before the first batch:
 //! being cut during recovery changes nothing. Damage is copied to `damaged/` and told; it stops nothing else.
+//! Who only reads needs steps 2 and 3: `tests/spool/read.py` is such a reader, written from this page.
 //!
 //! # What a cut leaves
 //!
@@ -147,7 +163,9 @@
 //! | renaming | the old name or the new one | the old records, all over, or none |
 //! | writing or syncing a batch | any of its sectors, old or new | each message of it is there whole, or not at all; none was acknowledged. Torn records are told as damage at the end of the log |
 //! | between sync and reply | a stored message that its client thinks refused | it is delivered; the client sends it again |
-//! | between a remote 250 and the sync of its done record or state | a message that is still pending | it is sent twice. The window: 5 s and one batch |
+//! | between a remote 250 and the sync of its done record or state | a recipient that is still pending | it is sent to him twice. The window: 5 s and one batch, also while other recipients' hosts are silent |
+//! | between a remote 5xx and the sync of the report on it | a recipient that is still pending | it is refused again, and reported then: a failure is never written before its report is |
+//! | between the commits of a message for two domains | one of them | it is delivered there; the client, who has no answer, sends it again |
 //! | emptying a segment | two copies of some records | the newer one counts, the older is dropped |
 //!
 //! # When the medium fails
@@ -156,13 +174,15 @@
 //! from memory. The batch's commits and all later ones are refused (451, or 452 for want of space); each that
 //! may have reached flash gets a done record in another segment; states and done-records are written again;
 //! what was stored in the segment is copied out of it. A failure to open a segment refuses the same commits
-//! and leaves the log where it was.
+//! and leaves the log where it was. For 5 s after a failure only commits make a batch, so that a medium which
+//! fails for good does not keep the house busy; the window of duplicates grows by as much.
 
 mod append;
 mod batch;
 mod bytes;
 mod commit;
 mod damage;
+mod days;
 mod domain_log;
 mod envelope_text;
 mod errors;
@@ -184,7 +204,8 @@ mod tests;
 
 pub use batch::{Batch, BatchError};
 pub use damage::Damage;
-pub use domain_log::DomainLog;
+pub use days::{EmmcLife, EmmcReserve, Today, years_left};
+pub use domain_log::{DomainLog, INDEX_ENTRY_BYTES};
 pub use errors::{SpoolError, Ticket, Wear};
 pub use flash::{FileName, Flash, FlashError, Listed};
 pub use meta::Meta;

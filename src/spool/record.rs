@@ -159,6 +159,13 @@ pub fn parse(bytes: &[u8], nonce: u64) -> Result<Record<'_>, Fault> {
     Ok(Record { kind, id, detail: number(header, DETAIL) as u32, payload, mended: !ours })
 }
 
+/// What a header of this segment says of its record, true or not.
+fn claimed(bytes: &[u8], nonce: u64) -> Option<(Kind, QueueId)> {
+    let header: &[u8; HEADER_BYTES] = bytes.first_chunk()?;
+    let id = QueueId::from_u64(number(header, ID))?;
+    if number(header, NONCE) == nonce { Some((Kind::from_byte(header[KIND])?, id)) } else { None }
+}
+
 /// The checksum as it must be in a segment with this nonce, whatever the header's own nonce says.
 fn checksum(header: &[u8; HEADER_BYTES], nonce: u64, payload: &[u8]) -> u32 {
     let mut crc = crc32fast::Hasher::new();
@@ -183,8 +190,16 @@ fn leading_zeros(bytes: &[u8]) -> usize {
 /// What the walk through a segment comes upon.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found<'a> {
-    Record { offset: usize, record: Record<'a> },
-    Damage { range: Range<usize>, why: Fault },
+    Record {
+        offset: usize,
+        record: Record<'a>,
+    },
+    /// `of`: the record that begins there, as its own header says; nothing proves it.
+    Damage {
+        range: Range<usize>,
+        why: Fault,
+        of: Option<(Kind, QueueId)>,
+    },
 }
 
 /// The walk: records one behind the other; zeros up to a page are padding; what is neither is damage, and
@@ -287,7 +302,8 @@ impl<'a> Iterator for Walk<'a> {
                     self.end = range.end;
                     self.at = self.bytes.len();
                     self.next = next;
-                    Some(Found::Damage { range, why })
+                    let of = claimed(&self.bytes[range.start..], self.nonce);
+                    Some(Found::Damage { range, why, of })
                 }
                 (None, None) => {
                     self.at = self.bytes.len();

@@ -154,9 +154,13 @@ impl Gathered {
                         damage.push(damaged(name, offset, place.bytes() as usize, why));
                     }
                 }
-                Found::Damage { range, why } => {
+                Found::Damage { range, why, of } => {
                     keep_aside(flash, name, range.start, &bytes[range.clone()]);
-                    let told = damaged(name, range.start, range.len(), &why.to_string());
+                    let why = match of {
+                        Some((kind, id)) => format!("{why}; by its header the {kind} record of message {id}"),
+                        None => why.to_string(),
+                    };
+                    let told = damaged(name, range.start, range.len(), &why);
                     damage.push(Damage { at_end: true, ..told });
                 }
             }

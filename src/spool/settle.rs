@@ -97,9 +97,14 @@ impl DomainLog {
             }
         }
         self.wear.batches += 1;
-        let stored =
-            rest.intents.iter().filter(|(part, i)| *part < good && matches!(i, Intent::Commit { .. }));
-        self.wear.commits += stored.count() as u64;
+        for (part, intent) in &rest.intents {
+            if let Intent::Commit { bytes, .. } = intent
+                && *part < good
+            {
+                self.wear.commits += 1;
+                self.wear.bytes_stored += bytes;
+            }
+        }
     }
 
     /// The parts before the one that failed are durable; it, the later ones and all that was appended

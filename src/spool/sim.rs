@@ -41,6 +41,8 @@ pub enum Faults {
     CutAt(u64),
     /// The change with this number fails so.
     FailAt(u64, FlashError),
+    /// The read with this number fails so, once.
+    FailReadAt(u64, FlashError),
     /// Each call of this kind fails so.
     Every(Call, FlashError),
 }
@@ -63,6 +65,7 @@ struct Medium {
     name_changes: Vec<NameChange>,
     damaged: BTreeMap<String, Vec<u8>>,
     changes: u64,
+    reads: u64,
     written: u64,
     dead: bool,
     faults: Faults,
@@ -91,6 +94,7 @@ impl SimFlash {
             name_changes: Vec::new(),
             damaged: BTreeMap::new(),
             changes: 0,
+            reads: 0,
             written: 0,
             dead: false,
             faults: Faults::None,
@@ -106,7 +110,15 @@ impl SimFlash {
     pub fn set_faults(&self, faults: Faults) {
         let mut m = self.medium();
         m.faults = faults;
-        m.changes = 0;
+        (m.changes, m.reads) = (0, 0);
+    }
+
+    /// Ends a fault of reading: what follows is a look at the promises.
+    pub fn read_well(&self) {
+        let m = &mut *self.medium();
+        if matches!(m.faults, Faults::FailReadAt(..)) {
+            m.faults = Faults::None;
+        }
     }
 
     /// Bytes that files may take together; `None`: no bound.
@@ -116,6 +128,10 @@ impl SimFlash {
 
     pub fn changes(&self) -> u64 {
         self.medium().changes
+    }
+
+    pub fn reads(&self) -> u64 {
+        self.medium().reads
     }
 
     pub fn written(&self) -> u64 {
@@ -221,12 +237,16 @@ impl Medium {
         }
         let number = self.changes;
         self.changes += u64::from(call.changes());
+        if call == Call::Read {
+            self.reads += 1;
+        }
         match self.faults {
             Faults::CutAt(at) if call.changes() && at == number => {
                 self.dead = true;
                 Err(FlashError::Io(5))
             }
             Faults::FailAt(at, why) if call.changes() && at == number => Err(why),
+            Faults::FailReadAt(at, why) if call == Call::Read && at + 1 == self.reads => Err(why),
             Faults::Every(which, why) if which == call => Err(why),
             _ => Ok(()),
         }

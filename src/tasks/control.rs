@@ -20,7 +20,7 @@ use crate::tasks::link::Link;
 use crate::tasks::station::Station;
 use crate::tasks::talk::Talk;
 use crate::tasks::timer::{self, by};
-use crate::tasks::{answers, editing, operating, posts, probe, shell, submission};
+use crate::tasks::{answers, editing, operating, posts, probe, shell, submission, wear};
 
 /// Serves the socket as long as the daemon runs.
 pub async fn run(station: Rc<Station>, listener: Async<UnixListener>) {
@@ -137,6 +137,7 @@ fn answer(station: &Rc<Station>, command: Command) -> Result<Report, String> {
         Command::ShowLog(lines) => Report::Log(answers::log(station, lines)),
         Command::ShowDkim(domain) => Report::Dkim(station.signing.report(&domain)?),
         Command::ShowMemory => Report::Memory(answers::memory(station)),
+        Command::ShowFlash => Report::Flash(wear::flash(station)),
         Command::ShowConfig => {
             let text = crate::config::print(&station.config());
             Report::Config(text.lines().map(str::to_owned).collect())

@@ -46,3 +46,4 @@ pub mod targets;
 pub mod timer;
 pub mod update;
 pub mod watch;
+pub mod wear;

@@ -91,3 +91,19 @@ pub fn quota_bytes(data: &Path, config: &Config, domain: &DomainConfig) -> u64 {
         room / 100 * SPOOL_SHARE_PERCENT / config.domains.len().max(1) as u64
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_without_a_quota_has_an_equal_share() {
+        let text = "domain abc.com address 192.0.2.1\ndomain bcd.com address 192.0.2.2\n\
+                    domain bcd.com quota 64M\ndomain cde.com address 192.0.2.3\ndomain def.com address 192.0.2.4\n";
+        let config = crate::config::parse(text.as_bytes()).unwrap();
+        let data = std::env::temp_dir();
+        let share = files::room_bytes(&data).unwrap() / 100 * SPOOL_SHARE_PERCENT / 4;
+        let quotas: Vec<u64> = config.domains.iter().map(|d| quota_bytes(&data, &config, d)).collect();
+        assert_eq!(quotas, [share, 64 << 20, share, share]);
+    }
+}

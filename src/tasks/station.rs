@@ -31,6 +31,7 @@ use crate::tasks::settings::Settings;
 use crate::tasks::signing::Signing;
 use crate::tasks::timer::{by, sleep_until};
 use crate::tasks::watch::Watchers;
+use crate::tasks::wear::WearMeter;
 use crate::time::Instant;
 
 /// The daemon's common room.
@@ -48,6 +49,7 @@ pub struct Station {
     pub log: Arc<Ring>,
     pub machinist: Option<Rc<Machinist>>,
     pub watchers: Watchers,
+    pub wear: WearMeter,
     pub stop: Stop,
     pub meters: Meters,
     /// Something waits to be written to flash.
@@ -125,6 +127,7 @@ impl Station {
             parts;
         let meters = Meters::default();
         meters.started.set(clock::mono());
+        let wear = WearMeter::start(&data);
         Rc::new(Station {
             signing: Signing::new(data.join("dkim")),
             executor,
@@ -139,6 +142,7 @@ impl Station {
             nic,
             flusher,
             watchers: Watchers::default(),
+            wear,
             stop: Stop::default(),
             meters,
             to_commit: Event::new(),

@@ -308,3 +308,58 @@ fn sessions_are_told_of_the_shutdown() {
     assert!(idle.closed());
     assert_eq!(stagepost.stop(), Some(0));
 }
+
+#[test]
+fn a_held_domain_keeps_back_later_mail_too_and_after_a_restart() {
+    let Some(world) = world(BOTH) else { return };
+    let remote = Remote::start(&world.remote, XYZ, |_| Reply::Usual);
+    let mut stagepost = Stagepost::start(&world.device, &two_domains());
+    assert_eq!(stagepost.console(&["queue", "hold", "bcd.com"])["messages"], 0);
+    hand_in(&world, "x1@xyz.com", "While it is held");
+    assert_eq!(stagepost.stop(), Some(0));
+    stagepost.restart();
+    let held = |stagepost: &Stagepost| {
+        let domains = stagepost.console(&["show", "domains"])["domains"].as_array().unwrap().clone();
+        domains.iter().find(|d| d["name"] == "bcd.com").unwrap()["held"].as_bool().unwrap()
+    };
+    assert!(held(&stagepost));
+    let alarms = stagepost.console(&["show", "status"])["alarms"].to_string();
+    assert!(alarms.contains("bcd.com: the operator holds its mail"), "{alarms}");
+    hand_in(&world, "x2@xyz.com", "After the restart");
+    let queue = stagepost.console(&["show", "queue", "bcd.com"])["queue"].as_array().unwrap().clone();
+    assert_eq!(queue.len(), 2);
+    assert!(
+        queue.iter().all(|entry| entry["held"] == true && entry["next_attempt_s"].is_null()),
+        "{queue:?}"
+    );
+    assert_eq!(remote.taken().len(), 0);
+    assert_eq!(stagepost.console(&["queue", "release", "bcd.com"])["messages"], 2);
+    remote.await_taken(2);
+    assert!(!held(&stagepost));
+    stagepost.stop();
+    stagepost.restart();
+    assert!(!held(&stagepost), "the mark is gone");
+}
+
+#[test]
+fn show_flash_counts_what_is_written_and_warns_of_the_end() {
+    let Some(world) = world(BOTH) else { return };
+    let _remote = Remote::start(&world.remote, XYZ, |_| Reply::Usual);
+    let config = two_domains() + "domain bcd.com spool always\nbox flash endurance 64M\n";
+    let stagepost = Stagepost::start(&world.device, &config);
+    hand_in(&world, "x1@xyz.com", "One");
+    let flash = stagepost.console(&["show", "flash"]);
+    let domain = |name: &str| {
+        let all = flash["domains"].as_array().unwrap();
+        all.iter().find(|d| d["name"] == name).unwrap_or_else(|| panic!("{name} is not in {flash}")).clone()
+    };
+    assert!(domain("bcd.com")["today_bytes"].as_u64().unwrap() >= 4096, "{flash}");
+    assert!(domain("bcd.com")["stored_bytes"].as_u64().unwrap() > 100, "{flash}");
+    assert!(domain("bcd.com")["amplification"].as_f64().unwrap() > 1.0, "{flash}");
+    assert_eq!(domain("abc.com")["today_bytes"], 0, "abc.com has written nothing");
+    assert_eq!(flash["endurance_bytes"], 64 << 20);
+    // A segment of zeros and a page on such a medium: a year at most.
+    assert!(flash["years_left"].as_f64().unwrap() < 2.0, "{flash}");
+    let alarms = stagepost.console(&["show", "status"])["alarms"].to_string();
+    assert!(alarms.contains("the medium is worn out in"), "{alarms}");
+}

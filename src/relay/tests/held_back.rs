@@ -1,6 +1,7 @@
 //! Mail that waits: for the operator, for a medium that can be read again, and so long that its sender is told.
 
 use super::*;
+use crate::limits::RESIDENT_CONTENT_BYTES_MAX;
 use crate::spool::FlashError;
 use crate::spool::sim::{Call, Faults};
 
@@ -113,4 +114,30 @@ fn after_four_hours_the_sender_hears_once_that_his_mail_is_late() {
     desk.hosts_say(later);
     desk.flush();
     assert!(mail_to_us(&mut desk).is_empty(), "a start does not forget that he was told");
+}
+
+#[test]
+fn past_the_memory_bound_mail_is_stored_at_once() {
+    let mut desk = Desk::new();
+    let body = vec![b'x'; 60_000];
+    let (mut held, mut stored) = (0, 0);
+    while stored == 0 {
+        let config = desk.office.config().clone();
+        let from = Address::parse("b1@bcd.com").unwrap();
+        let to = Address::parse("x1@xyz.com").unwrap();
+        let envelope = Envelope::plain(ReversePath::Address(from.clone()), [to]);
+        let shares = shares_for(&config, config.domain(&from.domain), &envelope).unwrap();
+        let id = desk.office.next_id(desk.now);
+        let head = b"Subject: one of many\r\n\r\n".to_vec();
+        let composed = Composed { id, shares, origin: String::new(), head, body: body.clone() };
+        let receipt = desk.office.accept(desk.now, composed).unwrap();
+        match desk.office.held_until(receipt) {
+            Some(_) => held += 1,
+            None => stored += 1,
+        }
+        assert!(desk.office.resident_bytes() <= RESIDENT_CONTENT_BYTES_MAX);
+    }
+    assert_eq!(held, RESIDENT_CONTENT_BYTES_MAX / 60_024);
+    assert!(desk.flush());
+    assert!(matches!(desk.answer(), Some((_, Ok(Safe::Stored)))), "its client does not wait");
 }

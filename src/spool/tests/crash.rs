@@ -211,6 +211,11 @@ fn compaction_survives_a_cut_at_any_write() {
     dies_everywhere(&compact(), 2);
 }
 
+/// Every scenario.
+fn all() -> [Vec<Step>; 7] {
+    [accept(), big_draft(), deliver_and_defer(), expire(), restart(), rotate_and_reclaim(), compact()]
+}
+
 /// After a failure the log goes on, and what it could not write is refused and does not come back.
 fn fails_everywhere(steps: &[Step], why: crate::spool::FlashError) {
     let total = changes(steps);
@@ -229,16 +234,35 @@ fn fails_everywhere(steps: &[Step], why: crate::spool::FlashError) {
 
 #[test]
 fn an_error_at_any_call_loses_nothing_that_was_acknowledged() {
-    for steps in
-        [accept(), big_draft(), deliver_and_defer(), expire(), restart(), rotate_and_reclaim(), compact()]
-    {
+    for steps in all() {
         fails_everywhere(&steps, crate::spool::FlashError::Io(5));
     }
 }
 
 #[test]
 fn a_full_medium_at_any_call_loses_nothing_that_was_acknowledged() {
-    for steps in [accept(), big_draft(), deliver_and_defer(), rotate_and_reclaim(), compact()] {
+    for steps in all() {
         fails_everywhere(&steps, crate::spool::FlashError::NoSpace);
     }
+}
+
+#[test]
+fn a_read_that_fails_once_loses_nothing() {
+    let mut failed = 0;
+    for steps in all() {
+        for fault in 0.. {
+            let mut world = World::new(fault);
+            world.rig.flash.set_faults(Faults::FailReadAt(fault, crate::spool::FlashError::Io(5)));
+            run(&mut world, &steps);
+            if world.rig.flash.reads() <= fault {
+                break;
+            }
+            failed += 1;
+            world.check_readable();
+            let mut cut = world.fork_as_cut(fault);
+            goes_on(&mut cut);
+            goes_on(&mut world);
+        }
+    }
+    assert!(failed > 20, "{failed} reads");
 }

@@ -75,7 +75,7 @@ fn records(name: FileName, bytes: &[u8]) -> Vec<(std::ops::Range<usize>, u64)> {
     let walk = Walk::new(bytes, nonce);
     walk.map(|found| match found {
         Found::Record { offset, record } => (offset..offset + 32 + record.payload.len(), record.id.as_u64()),
-        Found::Damage { range, why } => panic!("{range:?}: {why}"),
+        Found::Damage { range, why, .. } => panic!("{range:?}: {why}"),
     })
     .collect()
 }
@@ -97,6 +97,9 @@ fn a_flipped_byte_costs_at_most_its_own_message() {
                 assert!(!recovery.damage.is_empty(), "{caption} is not told");
                 let told = &recovery.damage[0];
                 assert_eq!((&told.file, told.offset), (&name.to_string(), range.start as u64), "{caption}");
+                let outside_header = at >= range.start + 32;
+                let named = told.why.ends_with(&format!("record of message {}", id(n)));
+                assert!(named || !outside_header, "{caption}: {}", told.why);
                 drop(log);
                 let mended = (range.start + 8..range.start + 16).contains(&at);
                 assert_eq!(flash.damaged().unwrap().is_empty(), mended, "{caption}: kept aside");

@@ -2,8 +2,6 @@
 //! adds nothing to them as long as segments are used again.
 
 use super::support::*;
-use crate::mail::QueueId;
-use crate::spool::domain_log::Entry;
 use crate::spool::{Bounds, DomainLog};
 
 /// Stores and ends `count` messages of 2 KiB in batches of `together`; gives bytes written for each byte
@@ -49,7 +47,7 @@ fn a_lone_message_costs_two_pages() {
 
 #[test]
 fn a_message_takes_forty_bytes_of_the_index() {
-    assert!(size_of::<(QueueId, Entry)>() <= 40);
+    const { assert!(crate::spool::INDEX_ENTRY_BYTES <= 40) }
 }
 
 #[test]

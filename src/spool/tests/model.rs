@@ -223,6 +223,7 @@ impl World {
         if self.is_dead() {
             return;
         }
+        self.rig.flash.read_well();
         let found = self.rig.ids();
         for n in &found {
             assert!(self.messages.contains_key(n), "message {n} was never put");
@@ -246,6 +247,7 @@ impl World {
 
     /// Everything that is in the log can be read.
     pub fn check_readable(&self) {
+        self.rig.flash.read_well();
         for (n, message) in self.messages.iter().filter(|(_, m)| m.promised && !m.over) {
             assert_whole(&self.rig.log, &self.rig.flash, *n, message.bytes);
             assert_eq!(self.rig.log.load(&self.rig.flash, id(*n)).unwrap().state, state(*n, message.version));
