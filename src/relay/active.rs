@@ -7,6 +7,7 @@ use crate::config::RetryPlan;
 use crate::mail::QueueId;
 use crate::relay::judge::{Attempt, Verdict, judge};
 use crate::relay::office::Outcome;
+use crate::relay::queue::Want;
 use crate::relay::storing::Receipt;
 use crate::spool::{Meta, RecipientState, State};
 use crate::time::WallTime;
@@ -21,8 +22,8 @@ pub struct Active {
     pub open_jobs: usize,
     /// The verdicts of this round, each with the recipient's place.
     pub judged: Vec<(usize, Verdict)>,
-    /// Some attempt of this round failed for want of our own address.
-    pub wants_address: bool,
+    /// What some attempt of this round failed for want of.
+    pub wants: Option<Want>,
     /// It is to be forgotten: nothing more is tried or reported.
     pub deleted: bool,
     pub footing: Footing,
@@ -84,7 +85,7 @@ impl Active {
             state,
             open_jobs: 0,
             judged: Vec::new(),
-            wants_address: false,
+            wants: None,
             deleted: false,
             footing,
             signatures: None,
@@ -100,7 +101,11 @@ impl Active {
 
     /// Takes the outcome of one attempt for one recipient.
     pub fn record(&mut self, place: usize, attempt: Attempt, now: WallTime, plan: &RetryPlan) -> Verdict {
-        self.wants_address |= matches!(attempt, Attempt::NoAddress(_));
+        self.wants = match attempt {
+            Attempt::NoAddress(_) => Some(Want::Address),
+            Attempt::NotAdmitted(_) => Some(Want::Login),
+            _ => self.wants,
+        };
         let verdict = judge(attempt, now.since(self.meta.received), plan);
         self.state.recipients[place] = match &verdict {
             Verdict::Delivered(answer) => RecipientState::Delivered { reply: answer.to_string() },

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use crate::config::Terms;
 use crate::limits::{LANE_CONNECTIONS_MAX, LANE_CONNECTIONS_START, OUTGOING_CONNECTIONS_MAX};
 use crate::mail::{Domain, QueueId};
-use crate::relay::judge::Answer;
+use crate::relay::judge::{Answer, Attempt};
 use crate::relay::route::NextHop;
 use crate::time::Instant;
 
@@ -37,7 +37,7 @@ struct Lane {
     window: usize,
     /// Whether the lane stands in `ready` or `parked`.
     listed: bool,
-    down: Option<(Instant, Answer)>,
+    down: Option<(Instant, Attempt)>,
 }
 
 impl Default for Lane {
@@ -78,7 +78,7 @@ pub struct Dispatch {
 
 impl Dispatch {
     /// Gives a job to its lane. A lane whose host just failed gives it back with what the host's failure was.
-    pub fn add(&mut self, key: &LaneKey, job: Job, now: Instant) -> Result<(), (Job, Answer)> {
+    pub fn add(&mut self, key: &LaneKey, job: Job, now: Instant) -> Result<(), (Job, Attempt)> {
         let lane = self.lanes.entry(key.clone()).or_default();
         match &lane.down {
             Some((until, why)) if *until > now => return Err((job, why.clone())),
@@ -141,7 +141,7 @@ impl Dispatch {
     }
 
     /// The host cannot be reached: its waiting jobs come back, and until `until` new ones do at once.
-    pub fn failed(&mut self, key: &LaneKey, until: Instant, why: Answer) -> Vec<Job> {
+    pub fn failed(&mut self, key: &LaneKey, until: Instant, why: Attempt) -> Vec<Job> {
         let Some(lane) = self.lanes.get_mut(key) else { return Vec::new() };
         lane.window = 1;
         lane.down = Some((until, why));
@@ -177,6 +177,14 @@ impl Dispatch {
         } else {
             self.list(key);
         }
+    }
+
+    /// Lanes whose host does not admit us, and what it said.
+    pub fn locked(&self) -> impl Iterator<Item = (&LaneKey, &Answer)> {
+        self.lanes.iter().filter_map(|(key, lane)| match &lane.down {
+            Some((_, Attempt::NotAdmitted(answer))) => Some((key, answer)),
+            _ => None,
+        })
     }
 
     /// Drops lanes that have nothing to do and nothing to remember.
@@ -283,17 +291,17 @@ mod tests {
         let mut dispatch = Dispatch::default();
         let b = key("bcd.com", "xyz.com");
         let until = Instant::ORIGIN + Duration::from_secs(30);
-        let why = Answer::own(451, Enhanced(4, 4, 1), "no route");
+        let why = Attempt::Unreached(Answer::own(451, Enhanced(4, 4, 1), "no route"));
         add(&mut dispatch, &b, 0..5);
         open_all(&mut dispatch, 20);
         assert_eq!(dispatch.failed(&b, until, why.clone()).len(), 5);
         dispatch.closed(&b, true, Instant::ORIGIN);
         dispatch.closed(&b, true, Instant::ORIGIN);
         let job = Job { id: QueueId::from_u64(9).unwrap(), recipients: vec![0] };
-        assert_eq!(dispatch.add(&b, job.clone(), Instant::ORIGIN), Err((job.clone(), why)));
+        assert_eq!(dispatch.add(&b, job.clone(), Instant::ORIGIN), Err((job.clone(), why.clone())));
         assert_eq!(dispatch.add(&b, job.clone(), until), Ok(()), "the time is over");
         assert_eq!(open_all(&mut dispatch, 20).len(), 1, "one connection tries first");
-        dispatch.failed(&b, until + Duration::from_secs(30), Answer::own(451, Enhanced(4, 4, 1), "again"));
+        dispatch.failed(&b, until + Duration::from_secs(30), why.clone());
         dispatch.forgive(None);
         assert_eq!(dispatch.add(&b, job, until), Ok(()), "forgiven");
     }

@@ -37,6 +37,9 @@ pub enum Attempt {
     Refused(Answer),
     /// No answer that counts: no connection, a broken session, a local obstacle. The reply tells why.
     Unreached(Answer),
+    /// The host does not admit us as the user that the route names: nothing goes that way until the operator has
+    /// seen to it, and nothing bounces.
+    NotAdmitted(Answer),
     /// The sender's own address is not up, or it has none of the family that the host needs: nothing left.
     NoAddress(Answer),
 }
@@ -62,7 +65,11 @@ impl fmt::Display for Answer {
 impl Attempt {
     pub fn answer(&self) -> &Answer {
         match self {
-            Attempt::Accepted(a) | Attempt::Refused(a) | Attempt::Unreached(a) | Attempt::NoAddress(a) => a,
+            Attempt::Accepted(a)
+            | Attempt::Refused(a)
+            | Attempt::Unreached(a)
+            | Attempt::NotAdmitted(a)
+            | Attempt::NoAddress(a) => a,
         }
     }
 }
@@ -87,6 +94,7 @@ impl Verdict {
 pub fn judge(attempt: Attempt, age: Duration, plan: &RetryPlan) -> Verdict {
     match attempt {
         Attempt::Accepted(answer) => Verdict::Delivered(answer),
+        Attempt::NotAdmitted(answer) => Verdict::Deferred(answer),
         Attempt::Refused(answer) if answer.reply.is_permanent() => Verdict::Failed(answer),
         Attempt::Refused(answer) | Attempt::Unreached(answer) | Attempt::NoAddress(answer) => {
             if age >= plan.expire { Verdict::Failed(answer) } else { Verdict::Deferred(answer) }
@@ -131,6 +139,7 @@ mod tests {
             ("never", Attempt::Refused(gone()), young, "failed"),
             ("no answer", Attempt::Unreached(busy()), young, "deferred"),
             ("not yet, too often", Attempt::Refused(busy()), PLAN.expire, "failed"),
+            ("not admitted, however often", Attempt::NotAdmitted(gone()), PLAN.expire * 2, "deferred"),
             ("no answer, too often", Attempt::Unreached(busy()), PLAN.expire, "failed"),
         ];
         for (caption, attempt, age, expected) in rows {

@@ -15,7 +15,7 @@ use crate::prng::Prng;
 use crate::relay::active::Active;
 use crate::relay::dispatch::Dispatch;
 use crate::relay::judge::Verdict;
-use crate::relay::queue::Queue;
+use crate::relay::queue::{Queue, Want};
 use crate::relay::recording::Unrecorded;
 use crate::relay::sending::LocalJob;
 use crate::relay::storing::{Awaited, Fresh, Receipts};
@@ -174,7 +174,7 @@ impl Office {
                 let Some(name) = self.config.domain_at(ip).map(|d| d.name.clone()) else { return };
                 self.dispatch.forgive(Some(&name));
                 if let Some(post) = self.posts.get_mut(&name) {
-                    post.queue.address_is_up(now.mono);
+                    post.queue.is_there(now.mono, Want::Address);
                 }
             }
             Ok(()) => {}

@@ -7,6 +7,8 @@ use std::rc::Rc;
 use crate::config::Config;
 use crate::mail::Domain;
 use crate::relay::office::{Office, Post};
+use crate::relay::queue::Want;
+use crate::time::Now;
 
 impl Office {
     /// Takes a changed configuration. New domains get their post by [`Office::open`]; those that have gone
@@ -19,6 +21,22 @@ impl Office {
         self.pending.retain(|ip, _| ours.iter().any(|a| a.ip == *ip));
         self.config = config;
         self.dispatch.forgive(None);
+    }
+
+    /// A password may have changed: what a smarthost did not admit is tried again.
+    pub fn try_logins(&mut self, now: Now) {
+        self.posts.values_mut().for_each(|post| post.queue.is_there(now.mono, Want::Login));
+    }
+
+    /// The roads on which nothing goes because a smarthost does not admit us, in words for the operator.
+    pub fn locked_roads(&self) -> impl Iterator<Item = String> {
+        self.dispatch.locked().map(|(key, answer)| {
+            let what = answer.reply.text();
+            format!(
+                "{}: mail to {} waits, nothing bounces: {what}; set the right password, or `queue retry {}`",
+                key.sender, key.hop, key.sender
+            )
+        })
     }
 
     /// What a domain's spool may take from now on.

@@ -17,8 +17,17 @@ pub struct Queue {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Entry {
     stand: Stand,
-    /// The last attempt failed for want of our own address: its return makes the message due.
-    wants_address: bool,
+    /// The last attempt failed for want of this: its return makes the message due.
+    wants: Option<Want>,
+}
+
+/// What a message may wait for beside its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// Our own address.
+    Address,
+    /// A smarthost that admits us.
+    Login,
 }
 
 /// What a message of the queue is doing.
@@ -35,12 +44,12 @@ pub enum Stand {
 impl Queue {
     /// A message that is new here: due at `at`.
     pub fn insert(&mut self, id: QueueId, at: Instant) {
-        self.set(id, Entry { stand: Stand::Waiting(at), wants_address: false });
+        self.set(id, Entry { stand: Stand::Waiting(at), wants: None });
     }
 
     /// A message that an operator put on hold before the last start.
     pub fn insert_held(&mut self, id: QueueId) {
-        self.set(id, Entry { stand: Stand::OnHold, wants_address: false });
+        self.set(id, Entry { stand: Stand::OnHold, wants: None });
     }
 
     /// Takes the message that is due first, if its time has come; it is active then.
@@ -54,13 +63,13 @@ impl Queue {
 
     /// Makes a message active, whatever it did before.
     pub fn activate(&mut self, id: QueueId) {
-        self.set(id, Entry { stand: Stand::Active, wants_address: false });
+        self.set(id, Entry { stand: Stand::Active, wants: None });
     }
 
     /// Puts an active message back until `at`.
-    pub fn defer(&mut self, id: QueueId, at: Instant, wants_address: bool) {
+    pub fn defer(&mut self, id: QueueId, at: Instant, wants: Option<Want>) {
         if self.entries.contains_key(&id) {
-            self.set(id, Entry { stand: Stand::Waiting(at), wants_address });
+            self.set(id, Entry { stand: Stand::Waiting(at), wants });
         }
     }
 
@@ -68,7 +77,7 @@ impl Queue {
     pub fn hold(&mut self, id: QueueId) -> bool {
         let waits = matches!(self.stand(id), Some(Stand::Waiting(_) | Stand::OnHold));
         if waits {
-            self.set(id, Entry { stand: Stand::OnHold, wants_address: false });
+            self.set(id, Entry { stand: Stand::OnHold, wants: None });
         }
         waits
     }
@@ -97,10 +106,10 @@ impl Queue {
         held
     }
 
-    /// The address is back: what waited for it is due at `now`.
-    pub fn address_is_up(&mut self, now: Instant) {
+    /// What was wanted is there, or may be: the messages that waited for it are due at `now`.
+    pub fn is_there(&mut self, now: Instant, what: Want) {
         let waiting: Vec<_> =
-            self.entries.iter().filter(|(_, e)| e.wants_address).map(|(id, _)| *id).collect();
+            self.entries.iter().filter(|(_, e)| e.wants == Some(what)).map(|(id, _)| *id).collect();
         for id in waiting {
             self.insert(id, now);
         }
@@ -199,7 +208,7 @@ mod tests {
         assert_eq!(queue.take_due(at(25)), Some(id(3)));
         assert_eq!(queue.take_due(at(25)), None);
         assert_eq!((queue.len(), queue.active()), (3, 2));
-        queue.defer(id(2), at(40), false);
+        queue.defer(id(2), at(40), None);
         queue.remove(id(3));
         assert_eq!((queue.len(), queue.active()), (2, 0));
     }
@@ -223,9 +232,9 @@ mod tests {
             queue.insert(id(n), at(0));
             queue.take_due(at(0));
         }
-        queue.defer(id(1), at(600), true);
-        queue.defer(id(2), at(300), false);
-        queue.address_is_up(at(1));
+        queue.defer(id(1), at(600), Some(Want::Address));
+        queue.defer(id(2), at(300), Some(Want::Login));
+        queue.is_there(at(1), Want::Address);
         assert_eq!(queue.take_due(at(1)), Some(id(1)));
         assert_eq!(queue.take_due(at(1)), None);
     }
@@ -236,7 +245,7 @@ mod tests {
         queue.insert(id(1), at(0));
         queue.take_due(at(0));
         queue.remove(id(1));
-        queue.defer(id(1), at(9), false);
+        queue.defer(id(1), at(9), None);
         assert!(queue.is_empty());
         assert_eq!(queue.next_due(), None);
     }

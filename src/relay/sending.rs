@@ -3,14 +3,16 @@
 //! never marked done before what follows from it is on flash.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::config::{Config, DomainConfig};
-use crate::limits::LANE_DOWN_S;
+use crate::limits::{LANE_DOWN_S, LOGIN_AGAIN_S};
 use crate::mail::{Domain, Envelope, LocalPart, QueueId};
 use crate::relay::active::{Active, Body, Content, Footing};
 use crate::relay::dispatch::{Job, LaneKey};
 use crate::relay::judge::{Answer, Attempt, Verdict, retry_at};
 use crate::relay::office::{Office, Post};
+use crate::relay::queue::Want;
 use crate::relay::route::{Road, road};
 use crate::relay::storing::Fresh;
 use crate::smtp::{Enhanced, Reply};
@@ -144,7 +146,7 @@ impl Office {
                 let key = LaneKey { sender: owner.clone(), hop, terms };
                 match self.dispatch.add(&key, Job { id, recipients: places }, now.mono) {
                     Ok(()) => Ok(1),
-                    Err((job, why)) => Err((job.recipients, Attempt::Unreached(why))),
+                    Err((job, why)) => Err((job.recipients, why)),
                 }
             }
         }
@@ -206,9 +208,11 @@ impl Office {
     /// the lane ends so.
     pub fn connection_failed(&mut self, now: Now, key: &LaneKey, attempt: Attempt) {
         let plan = self.config.domain(&key.sender).map(|d| d.retry).unwrap_or_default();
-        let down = (plan.first / 2).min(std::time::Duration::from_secs(LANE_DOWN_S));
-        let why = attempt.answer().clone();
-        for job in self.dispatch.failed(key, now.mono + down, why) {
+        let down = match attempt {
+            Attempt::NotAdmitted(_) => Duration::from_secs(LOGIN_AGAIN_S),
+            _ => (plan.first / 2).min(Duration::from_secs(LANE_DOWN_S)),
+        };
+        for job in self.dispatch.failed(key, now.mono + down, attempt.clone()) {
             let attempts = job.recipients.iter().map(|place| (*place, attempt.clone())).collect();
             self.finish_job(now, &key.sender, job.id, attempts);
         }
@@ -228,7 +232,7 @@ impl Office {
                 self.finish_job(now, &key.sender, id, attempts);
             }
             Err((job, why)) => {
-                let rest = job.recipients.into_iter().map(|place| (place, Attempt::Unreached(why.clone())));
+                let rest = job.recipients.into_iter().map(|place| (place, why.clone()));
                 self.finish_job(now, &key.sender, id, attempts.into_iter().chain(rest).collect());
             }
         }
@@ -332,11 +336,14 @@ impl Office {
             return;
         }
         let (received, attempts) = (active.meta.received, active.state.attempts);
-        active.state.next = retry_at(attempts, received, now.wall, &plan, &mut self.prng);
+        active.state.next = match active.wants {
+            Some(Want::Login) => now.wall + Duration::from_secs(LOGIN_AGAIN_S),
+            _ => retry_at(attempts, received, now.wall, &plan, &mut self.prng),
+        };
         post.log.update(settled.id, &active.state);
         post.log.waiting_since(since);
         let due = now.mono + active.state.next.since(now.wall);
-        post.queue.defer(settled.id, due, active.wants_address);
+        post.queue.defer(settled.id, due, active.wants);
     }
 }
 

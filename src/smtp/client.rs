@@ -27,7 +27,7 @@ use crate::limits::{
 use crate::mail::{Domain, Envelope};
 use crate::smtp::outbox::Outbox;
 use crate::smtp::reply::{Enhanced, Reply, ReplyReader};
-use crate::smtp::sasl::Login;
+use crate::smtp::sasl::{Derivation, Login};
 use crate::time::Instant;
 
 /// What happened, in order.
@@ -39,6 +39,8 @@ pub enum Event {
     StartTls,
     /// The server did not want STARTTLS after all. The session is ready, in the clear.
     TlsRefused(Reply),
+    /// Run this, which is slow, and hand its result to [`Session::derived`].
+    Derive(Derivation),
     /// The server knows us. The session is ready.
     Authenticated,
     /// The server does not know us, or offers no mechanism that we know. The session is ready.

@@ -9,17 +9,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_io::Async;
+use data_encoding::BASE64;
 use event_listener::EventListener;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 
 use crate::config::{Terms, TlsTerms};
 use crate::console::answer;
-use crate::limits::{CONNECT_WAIT_S, REPLY_BUFFER_BYTES, SPOOL_READ_BYTES};
+use crate::limits::{
+    CONNECT_WAIT_S, REPLY_BUFFER_BYTES, SPOOL_READ_BYTES, SUBMISSIONS_PORT, TLS_HANDSHAKE_WAIT_S,
+};
 use crate::mail::recode::Survey;
 use crate::mail::{Domain, Envelope, QueueId};
-use crate::os::{clock, sockets};
+use crate::os::{clock, entropy, sockets};
 use crate::relay::{Answer, Attempt, Content, Form, Host, LaneKey, Measure, departure};
 use crate::smtp::client::{Event, Session};
+use crate::smtp::sasl::Credentials;
 use crate::smtp::{Enhanced, Reply};
 use crate::tasks::pieces::{Pieces, Unreadable};
 use crate::tasks::station::Station;
@@ -52,7 +56,12 @@ pub async fn reach(station: &Rc<Station>, key: &LaneKey) -> Result<Line, Attempt
             Ok(line) => return Ok(line),
             Err(attempt) => {
                 log::info!("{} to {} [{}]: {}", key.sender, target.host, target.address, attempt.answer());
+                let settled = matches!(attempt, Attempt::NotAdmitted(_));
                 last = Some(attempt);
+                // Its other addresses know us no better, and count our failures.
+                if settled {
+                    break;
+                }
             }
         }
     }
@@ -61,24 +70,55 @@ pub async fn reach(station: &Rc<Station>, key: &LaneKey) -> Result<Line, Attempt
 
 impl Line {
     /// A line on these terms. A host that offers TLS and cannot do it is called again, in the clear, where
-    /// that is allowed.
+    /// that is allowed; a password is said in the clear only where the operator's own text allows that.
     async fn reach(
         station: &Rc<Station>,
         target: &Target,
         ehlo: &Domain,
         terms: &Terms,
     ) -> Result<Line, Attempt> {
+        let in_the_clear = terms.login.as_ref().is_none_or(|login| login.in_the_clear);
         let mut line = Line::open(station, target, ehlo.clone()).await?;
-        match (line.secure().await, terms.tls) {
-            (Ok(()), TlsTerms::Opportunistic) => Ok(line),
-            (Ok(()), TlsTerms::Required) => line.insist().await,
-            (Err(Unsecured::Stays(_)), TlsTerms::Opportunistic) => Ok(line),
-            (Err(Unsecured::Lost(why)), TlsTerms::Opportunistic) => {
+        let line = match (line.secure().await, terms.tls) {
+            (Ok(()), TlsTerms::Opportunistic) => line,
+            (Ok(()), TlsTerms::Required) => line.insist().await?,
+            (Err(Unsecured::Stays(_)), TlsTerms::Opportunistic) if in_the_clear => line,
+            (Err(Unsecured::Lost(why)), TlsTerms::Opportunistic) if in_the_clear => {
                 log::warn!("{}: no TLS, so in the clear: {why}", line.host);
-                Line::open(station, target, ehlo.clone()).await
+                Line::open(station, target, ehlo.clone()).await?
             }
-            (Err(Unsecured::Stays(why) | Unsecured::Lost(why)), TlsTerms::Required) => {
-                Err(line.untrusted(&why).await)
+            (Err(Unsecured::Stays(why) | Unsecured::Lost(why)), _) => return Err(line.untrusted(&why).await),
+        };
+        match &terms.login {
+            Some(login) => line.log_in(&login.credentials).await,
+            None => Ok(line),
+        }
+    }
+
+    /// Goes on only when the host knows us.
+    async fn log_in(mut self, credentials: &Credentials) -> Result<Line, Attempt> {
+        let mut nonce = [0; 18];
+        entropy::fill(&mut nonce);
+        self.session.authenticate(clock::mono(), credentials, BASE64.encode(&nonce));
+        loop {
+            match self.next_event().await {
+                Event::Derive(derivation) => match self.station.compute(move || derivation.run()).await {
+                    Some(salted) => self.session.derived(clock::mono(), salted),
+                    None => {
+                        return Err(unreached(Enhanced(4, 3, 2), "the box has too much to do".to_owned()));
+                    }
+                },
+                Event::Authenticated => return Ok(self),
+                Event::AuthRefused(reply) => {
+                    let text = format!("{} does not admit us as {}: {reply}", self.host, credentials.user);
+                    self.quit(None).await;
+                    let answer = Answer::own(454, Enhanced(4, 7, 8), text);
+                    return Err(match reply.is_permanent() {
+                        true => Attempt::NotAdmitted(answer),
+                        false => Attempt::Unreached(answer),
+                    });
+                }
+                event => return Err(self.not_ready(event)),
             }
         }
     }
@@ -100,6 +140,9 @@ impl Line {
 
     /// Takes up TLS where the host offers it.
     async fn secure(&mut self) -> Result<(), Unsecured> {
+        if self.tls.is_some() {
+            return Ok(());
+        }
         if !self.session.extensions().starttls {
             return Err(Unsecured::Stays("the host does not offer it".to_owned()));
         }
@@ -112,8 +155,17 @@ impl Line {
     }
 
     async fn handshake(&mut self) -> Result<(), String> {
+        self.shake_hands(self.session.deadline()).await?;
+        self.session.tls_started(clock::mono());
+        match self.next_event().await {
+            Event::Ready => Ok(()),
+            event => Err(broken(event)),
+        }
+    }
+
+    async fn shake_hands(&mut self, deadline: Instant) -> Result<(), String> {
         let config = self.station.certificates.outgoing().config.clone();
-        let done = self.stream.connect(config, &self.host, self.session.deadline()).await;
+        let done = self.stream.connect(config, &self.host, deadline).await;
         let spoken = match done {
             Ok(spoken) => spoken,
             Err(error) => {
@@ -123,11 +175,7 @@ impl Line {
         };
         let trust = if self.verified().is_ok() { "verified" } else { "not verified" };
         self.tls = Some(format!("{} {}, {trust}", spoken.version, spoken.cipher).into());
-        self.session.tls_started(clock::mono());
-        match self.next_event().await {
-            Event::Ready => Ok(()),
-            event => Err(broken(event)),
-        }
+        Ok(())
     }
 
     /// Whether the host's certificate is trusted and has its name.
@@ -146,6 +194,12 @@ impl Line {
         let stream = Stream::Clear(stream);
         let station = station.clone();
         let mut line = Line { station, host, stream, session, tls: None, reused: false, seen: Vec::new() };
+        if target.address.port() == SUBMISSIONS_PORT {
+            let until = clock::mono() + Duration::from_secs(TLS_HANDSHAKE_WAIT_S);
+            let done = line.shake_hands(until).await;
+            done.map_err(|why| unreached(Enhanced(4, 7, 5), format!("{}: {why}", line.host)))?;
+            line.session = line.session.secured();
+        }
         match line.next_event().await {
             Event::Ready => Ok(line),
             event => Err(line.not_ready(event)),

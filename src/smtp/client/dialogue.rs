@@ -13,7 +13,7 @@ pub(super) fn play(script: &str) {
         session.record_transcript();
         let now = Instant::ORIGIN;
         let (unread, output) = (Vec::new(), Vec::new());
-        Player { session, now, pieces, unread, output, way }.play(script);
+        Player { session, now, pieces, unread, output, events: VecDeque::new(), way }.play(script);
     }
 }
 
@@ -29,6 +29,7 @@ struct Player {
     pieces: Pieces,
     unread: Vec<u8>,
     output: Vec<u8>,
+    events: VecDeque<Event>,
     way: String,
 }
 
@@ -57,7 +58,7 @@ impl Player {
             "S~" => self.unread.extend(script::bytes(step.text)),
             "C:" => assert_eq!(self.next_line(), step.text, "{place}"),
             "E:" => {
-                let event = self.session.next_event().map(|event| told(&event)).unwrap_or_default();
+                let event = self.next_event().map(|event| told(&event)).unwrap_or_default();
                 assert_eq!(event, step.text, "{place}");
             }
             "T:" => {
@@ -119,8 +120,24 @@ impl Player {
         while !self.unread.is_empty() {
             let piece: Vec<u8> = self.unread.drain(..self.pieces.next(self.unread.len())).collect();
             self.session.input(self.now, &piece);
+            self.derive();
             self.collect();
         }
+    }
+
+    /// Salts the password that the server asks for, where that is what happened last.
+    fn derive(&mut self) {
+        let events: Vec<Event> = std::iter::from_fn(|| self.session.next_event()).collect();
+        for event in events {
+            match event {
+                Event::Derive(derivation) => self.session.derived(self.now, derivation.run()),
+                event => self.events.push_back(event),
+            }
+        }
+    }
+
+    fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front().or_else(|| self.session.next_event())
     }
 
     fn collect(&mut self) {
@@ -138,7 +155,7 @@ impl Player {
 
     fn nothing_left(&mut self, place: &str) {
         assert_eq!(self.next_line(), "(nothing)", "{place}: something is said");
-        assert_eq!(self.session.next_event(), None, "{place}: an event is left");
+        assert_eq!(self.next_event(), None, "{place}: an event is left");
     }
 }
 
@@ -147,6 +164,7 @@ fn told(event: &Event) -> String {
         Event::Ready => "ready".to_owned(),
         Event::StartTls => "start TLS".to_owned(),
         Event::TlsRefused(reply) => format!("no TLS: {reply}"),
+        Event::Derive(_) => unreachable!("done by `pump`"),
         Event::Authenticated => "authenticated".to_owned(),
         Event::AuthRefused(reply) => format!("not authenticated: {reply}"),
         Event::SendContent => "send".to_owned(),

@@ -5,12 +5,18 @@ use data_encoding::BASE64;
 
 use super::*;
 use crate::limits::TLS_HANDSHAKE_WAIT_S;
-use crate::smtp::sasl::{Credentials, Login, Mechanism};
+use crate::smtp::sasl::{Credentials, Login, Mechanism, Salted, Step};
 
 /// What the transcript shows of a line that may hold a password.
 const SECRET: &str = "(secret)";
 
 impl Session {
+    /// The connection is under TLS from its first byte (RFC 8314 §3.3).
+    pub fn secured(mut self) -> Self {
+        self.under_tls = true;
+        self
+    }
+
     /// Says STARTTLS; only after [`Event::Ready`] and where it is offered, else nothing happens.
     pub fn start_tls(&mut self, now: Instant) {
         if self.is_ready() && self.extensions.starttls && !self.dirty {
@@ -62,7 +68,11 @@ impl Session {
         } else if reply.code() == 334 {
             let challenge = BASE64.decode(reply.text().as_bytes()).map_err(|_| "the challenge is no base64");
             match challenge.and_then(|challenge| login.respond(&challenge)) {
-                Ok(response) => self.say_as(now, Due::Auth, &BASE64.encode(&response), SECRET),
+                Ok(Step::Say(response)) => self.respond(now, &response),
+                Ok(Step::Derive(derivation)) => {
+                    self.wait(now, Due::Auth.wait_s());
+                    self.events.push_back(Event::Derive(derivation));
+                }
                 Err(reason) => self.break_off(reason.to_owned()),
             }
         } else if reply.is_transient() || reply.is_permanent() {
@@ -71,6 +81,18 @@ impl Session {
         } else {
             self.break_off(format!("{} is no reply to AUTH", reply.code()));
         }
+    }
+
+    /// The result of [`Event::Derive`].
+    pub fn derived(&mut self, now: Instant, salted: Salted) {
+        let State::Authenticating(login) = &mut self.state else { return };
+        if let Some(response) = login.derived(salted) {
+            self.respond(now, &response);
+        }
+    }
+
+    fn respond(&mut self, now: Instant, response: &[u8]) {
+        self.say_as(now, Due::Auth, &BASE64.encode(response), SECRET);
     }
 
     pub(super) fn start_tls_replied(&mut self, now: Instant, reply: Reply) {

@@ -13,7 +13,7 @@ use super::verifier::{KEY_BYTES, salted_password, same, sha256, sign};
 use crate::limits::{SCRAM_ITERATIONS_MAX, SCRAM_ITERATIONS_MIN};
 
 /// Who we are to a server.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Credentials {
     pub user: String,
     pub password: String,
@@ -23,6 +23,38 @@ pub struct Credentials {
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Credentials({})", self.user)
+    }
+}
+
+/// What follows from a challenge.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    Say(Vec<u8>),
+    /// First this is to be run, which is slow, and its result handed to [`Login::derived`].
+    Derive(Derivation),
+}
+
+/// A password, to be salted as a server asks for.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Derivation {
+    password: String,
+    salt: Vec<u8>,
+    iterations: NonZeroU32,
+}
+
+/// A password that has been salted.
+pub struct Salted([u8; KEY_BYTES]);
+
+impl Derivation {
+    pub fn run(&self) -> Salted {
+        Salted(salted_password(&self.password, &self.salt, self.iterations))
+    }
+}
+
+/// Passwords do not belong into logs.
+impl fmt::Debug for Derivation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Derivation({} rounds)", self.iterations)
     }
 }
 
@@ -44,6 +76,11 @@ enum State {
     ScramFinal {
         nonce: String,
         bare: String,
+    },
+    /// The salted password is being derived.
+    ScramDeriving {
+        without_proof: String,
+        said: String,
     },
     /// The signature that the server must show.
     ScramProof {
@@ -70,15 +107,18 @@ impl Login {
     /// What goes with the AUTH command itself.
     pub fn initial(&mut self) -> Option<Vec<u8>> {
         match self.state {
-            State::Plain | State::ScramFirst { .. } => self.respond(b"").ok(),
+            State::Plain | State::ScramFirst { .. } => match self.respond(b"") {
+                Ok(Step::Say(response)) => Some(response),
+                Ok(Step::Derive(_)) | Err(_) => None,
+            },
             _ => None,
         }
     }
 
     /// The response to a challenge, or why there is none.
-    pub fn respond(&mut self, challenge: &[u8]) -> Result<Vec<u8>, &'static str> {
+    pub fn respond(&mut self, challenge: &[u8]) -> Result<Step, &'static str> {
         let Credentials { user, password } = &self.credentials;
-        match mem::replace(&mut self.state, State::Done) {
+        let response = match mem::replace(&mut self.state, State::Done) {
             State::Plain => Ok(format!("\0{user}\0{password}").into_bytes()),
             State::LoginUser => {
                 self.state = State::LoginPassword;
@@ -93,8 +133,9 @@ impl Login {
             }
             State::ScramFinal { nonce, bare } => {
                 let text = std::str::from_utf8(challenge).ok();
-                let answer = text.and_then(|challenge| self.prove(&nonce, &bare, challenge));
-                answer.ok_or("the server's SCRAM challenge is malformed")
+                let derivation = text.and_then(|challenge| self.prepare(&nonce, &bare, challenge));
+                let derivation = derivation.ok_or("the server's SCRAM challenge is malformed")?;
+                return Ok(Step::Derive(derivation));
             }
             State::ScramProof { signature } => {
                 let shown = challenge.strip_prefix(b"v=").and_then(|v| BASE64.decode(v).ok());
@@ -103,8 +144,11 @@ impl Login {
                     _ => Err("the server did not prove that it knows the user"),
                 }
             }
-            State::Done => Err("the server asks for more than the mechanism has"),
-        }
+            State::Done | State::ScramDeriving { .. } => {
+                Err("the server asks for more than the mechanism has")
+            }
+        };
+        response.map(Step::Say)
     }
 
     /// Whether a success that the server reports now may be believed.
@@ -113,7 +157,7 @@ impl Login {
     }
 
     /// Answers `r=nonce,s=salt,i=iterations`.
-    fn prove(&mut self, nonce: &str, bare: &str, challenge: &str) -> Option<Vec<u8>> {
+    fn prepare(&mut self, nonce: &str, bare: &str, challenge: &str) -> Option<Derivation> {
         let [both, salt, iterations] = scram::expect(challenge, ['r', 's', 'i'])?;
         if !scram::is_nonce(both) || !both.starts_with(nonce) || both.len() == nonce.len() {
             return None;
@@ -123,10 +167,18 @@ impl Login {
             return None;
         }
         let salt = BASE64.decode(salt.as_bytes()).ok()?;
-        let salted = salted_password(&self.credentials.password, &salt, iterations);
-        let client_key = sign(&salted, b"Client Key");
         let without_proof = format!("c={},r={both}", scram::channel(HEADER, None));
         let said = format!("{bare},{challenge},{without_proof}");
+        self.state = State::ScramDeriving { without_proof, said };
+        Some(Derivation { password: self.credentials.password.clone(), salt, iterations })
+    }
+
+    /// The response that [`Step::Derive`] was for; `None` when it was for none.
+    pub fn derived(&mut self, Salted(salted): Salted) -> Option<Vec<u8>> {
+        let State::ScramDeriving { without_proof, said } = mem::replace(&mut self.state, State::Done) else {
+            return None;
+        };
+        let client_key = sign(&salted, b"Client Key");
         let proof = scram::proof(&client_key, &sha256(&client_key), &said);
         let signature = sign(&sign(&salted, b"Server Key"), said.as_bytes());
         self.state = State::ScramProof { signature };

@@ -164,3 +164,36 @@ fn a_server_that_asks_strange_things_is_left() {
         E: broken: the server asks for more than the mechanism has",
     );
 }
+
+#[test]
+fn a_server_of_scram_has_to_prove_itself() {
+    // The example of RFC 7677, with our user.
+    let exchange = |last: &str| {
+        format!(
+            "
+            H: login pencil
+            C: AUTH SCRAM-SHA-256 biwsbj1iMSxyPXJPcHJOR2Z3RWJlUldnYk5Fa3FP
+            S: 334 cj1yT3ByTkdmd0ViZVJXZ2JORWtxT3gscz1XMjJaYUowU05ZN3NvRXNVRWpiNmdRPT0saT00MDk2
+            C: {}
+            {last}",
+            proof("pencil")
+        )
+    };
+    offered("SCRAM-SHA-256", &exchange("S: 535 5.7.8 no\nE: not authenticated: 535 5.7.8 no"));
+    offered(
+        "SCRAM-SHA-256 PLAIN",
+        &exchange("S: 334 dj1BQUFB\nE: broken: the server did not prove that it knows the user"),
+    );
+}
+
+/// What a client says of this password to the challenge above, made by the other half of the exchange.
+fn proof(password: &str) -> String {
+    use crate::smtp::sasl::{Credentials, Login, Mechanism, Step};
+    let credentials = Credentials { user: "b1".to_owned(), password: password.to_owned() };
+    let mut login =
+        Login::new(Mechanism::ScramSha256, credentials, "rOprNGfwEbeRWgbNEkqO".to_owned()).unwrap();
+    login.initial().unwrap();
+    let challenge = b"r=rOprNGfwEbeRWgbNEkqOx,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
+    let Ok(Step::Derive(derivation)) = login.respond(challenge) else { panic!("SCRAM derives") };
+    data_encoding::BASE64.encode(&login.derived(derivation.run()).unwrap())
+}

@@ -1,14 +1,17 @@
 # Debian's Exim as the host NAME: takes mail for its own name, keeps all of it in /var/mail/inbox. Log on
 # stderr.
-# Arguments: NAME
+# Arguments: NAME [lines for its configuration, one an argument...]. The line `USERS = yes` makes it serve
+# nobody but b1, whose password is `let me in`.
 name=$1
+shift
 echo 'Debian-exim:x:7001:7001::/var/spool/exim4:/usr/sbin/nologin' >>/etc/passwd
 echo 'Debian-exim:x:7001:' >>/etc/group
 mkdir -p /var/mail /var/spool/exim4 /var/log/exim4
 chmod 1777 /var/mail
 chown 7001:7001 /var/spool/exim4 /var/log/exim4
 mkdir -p /etc/exim4
-cat >/etc/exim4/exim4.conf <<CF
+for line; do echo "$line"; done >/etc/exim4/exim4.conf
+cat >>/etc/exim4/exim4.conf <<CF
 primary_hostname = $name
 domainlist local_domains = $name
 acl_smtp_rcpt = check_rcpt
@@ -23,6 +26,9 @@ dns_ipv4_lookup =
 disable_ipv6 = false
 begin acl
 check_rcpt:
+.ifdef USERS
+  deny !authenticated = *
+.endif
   accept domains = +local_domains
   deny message = relay not permitted
 begin routers
@@ -39,6 +45,21 @@ inbox:
   delivery_date_add
   envelope_to_add
   return_path_add
+begin authenticators
+.ifdef USERS
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  server_prompts = :
+  server_advertise_condition = \${if eq{\$received_port}{465}}
+  server_condition = \${if and{{eq{\$auth2}{b1}}{eq{\$auth3}{let me in}}}}
+login:
+  driver = plaintext
+  public_name = LOGIN
+  server_prompts = Username:: : Password::
+  server_advertise_condition = \${if and{{eq{\$received_port}{25}}{def:tls_in_cipher}}}
+  server_condition = \${if and{{eq{\$auth1}{b1}}{eq{\$auth2}{let me in}}}}
+.endif
 begin retry
 * * F,1h,1s
 CF

@@ -12,7 +12,7 @@ use super::{Host, Running, project};
 
 pub use mta::{Mta, ordinary_client};
 pub use nsd::{Nsd, Zones};
-pub use swaks::swaks;
+pub use swaks::{msmtp, swaks};
 
 /// The unpacked tree of a peer, fetched when it is not there yet.
 fn tree(name: &str) -> PathBuf {
@@ -49,6 +49,23 @@ fn written(host: &Host, name: &str) -> PathBuf {
 
 fn lab_dir(host: &Host, name: &str) -> PathBuf {
     written(host, name).join("lab")
+}
+
+/// A key and a certificate of its own making for the peer `name` that calls itself `host_name`:
+/// `/lab/key.pem` and `/lab/HOST_NAME.pem`.
+pub fn certificate(host: &Host, name: &str, host_name: &str) {
+    let outside = lab_dir(host, name);
+    std::fs::create_dir_all(&outside).unwrap();
+    let path = |file: String| outside.join(file).to_str().unwrap().to_owned();
+    let (key, pem) = (path("key.pem".to_owned()), path(format!("{host_name}.pem")));
+    let subject = format!("/CN={host_name}");
+    let args = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "9", "-subj", &subject];
+    let made =
+        host.command("openssl", &[&args[..], &["-keyout", &key, "-out", &pem]].concat()).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    // Some read it as somebody else than root.
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
 }
 
 /// Starts a peer; its output is in `NAME.log`.

@@ -9,6 +9,8 @@ use super::super::{Dialogue, Host, Message, PATIENCE, Running, split_mbox, until
 pub enum Kind {
     Sendmail,
     Postfix,
+    /// Postfix, with Cyrus SASL and its mechanisms.
+    PostfixWithUsers,
     Exim,
 }
 
@@ -35,6 +37,16 @@ impl Mta {
         Mta::start(host, Kind::Postfix, name, dns, lines)
     }
 
+    /// Postfix whose users are those of the lines `user NAME PASSWORD`.
+    pub fn postfix_with_users(host: &Host, name: &str, dns: &str, lines: &[&str]) -> Mta {
+        Mta::start(host, Kind::PostfixWithUsers, name, dns, lines)
+    }
+
+    /// Exim with further lines in its configuration.
+    pub fn exim_with(host: &Host, name: &str, dns: &str, lines: &[&str]) -> Mta {
+        Mta::start(host, Kind::Exim, name, dns, lines)
+    }
+
     pub fn exim(host: &Host, name: &str, dns: &str) -> Mta {
         Mta::start(host, Kind::Exim, name, dns, &[])
     }
@@ -43,6 +55,7 @@ impl Mta {
         let (peer, script) = match kind {
             Kind::Sendmail => ("sendmail", include_str!("sendmail.sh")),
             Kind::Postfix => ("postfix", include_str!("postfix.sh")),
+            Kind::PostfixWithUsers => ("cyrus", include_str!("postfix.sh")),
             Kind::Exim => ("exim", include_str!("exim.sh")),
         };
         let upper = super::written(host, peer);
@@ -88,10 +101,18 @@ impl Mta {
             .into_owned()
     }
 
+    /// Postfix's own log.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.upper.join("lab/maillog")).unwrap_or_default())
+            .into_owned()
+    }
+
     /// How this server records a client that calls itself `ehlo` and whose address has the name `known`.
     pub fn clause_from(&self, ehlo: &str, known: &str, ip: &str) -> String {
         match self.kind {
-            Kind::Sendmail | Kind::Postfix => format!("from {ehlo} ({known} [{ip}])"),
+            Kind::Sendmail | Kind::Postfix | Kind::PostfixWithUsers => {
+                format!("from {ehlo} ({known} [{ip}])")
+            }
             Kind::Exim if ehlo == known => format!("from {ehlo} ([{ip}]"),
             Kind::Exim => format!("from {known} ([{ip}] helo={ehlo})"),
         }

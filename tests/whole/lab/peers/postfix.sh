@@ -1,6 +1,6 @@
 # Debian's Postfix as the host NAME: takes mail for its own name, keeps all of it in /var/mail/inbox, offers
 # what its sendmail(1) is given to the MX of its destination. Log in /lab/maillog.
-# Arguments: NAME [main.cf lines, one an argument...]
+# Arguments: NAME [main.cf lines, one an argument; `user NAME PASSWORD` is one of Cyrus SASL...]
 name=$1
 shift
 echo 'postfix:x:7001:7001::/var/spool/postfix:/usr/sbin/nologin' >>/etc/passwd
@@ -32,7 +32,19 @@ biff = no
 maillog_file = /lab/maillog
 maillog_file_prefixes = /lab
 CF
-for line; do echo "$line" >>/etc/postfix/main.cf; done
+for line; do
+    case $line in
+        user\ *)
+            mkdir -p /etc/postfix/sasl
+            printf '%s\n' 'pwcheck_method: auxprop' 'auxprop_plugin: sasldb' 'mech_list: SCRAM-SHA-256 PLAIN' \
+                >/etc/postfix/sasl/smtpd.conf
+            user=${line#user }
+            printf %s "${user#* }" | saslpasswd2 -p -c -u "$name" "${user%% *}"
+            chmod 644 /etc/sasldb2
+            ;;
+        *) echo "$line" >>/etc/postfix/main.cf ;;
+    esac
+done
 postconf -F '*/*/chroot=n'
 chown root /var/spool/postfix
 chgrp 7002 /usr/sbin/postdrop /usr/sbin/postqueue
