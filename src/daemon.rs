@@ -13,6 +13,7 @@ use smol::LocalExecutor;
 use crate::caller::SOCKET;
 use crate::config::Config;
 use crate::limits::{DESCRIPTORS_WANTED, STOP_WAIT_S};
+use crate::os::clerk::Clerk;
 use crate::os::flusher::Flusher;
 use crate::os::init::{self, End, Machine};
 use crate::os::logging::Ring;
@@ -105,6 +106,8 @@ async fn serve(executor: Rc<LocalExecutor<'static>>, start: Start) -> Result<(),
     let certificates = Certificates::new(data.join("certificates"));
     certificates.follow(&config, clock::now().wall);
     let (flusher, flushed) = Flusher::start().map_err(|e| format!("the flusher's thread: {e}"))?;
+    let clerk = Clerk::start().map_err(|e| format!("the clerk's thread: {e}"))?;
+    let secret = secret(&data);
     let station = Station::new(Parts {
         executor,
         data,
@@ -114,6 +117,8 @@ async fn serve(executor: Rc<LocalExecutor<'static>>, start: Start) -> Result<(),
         certificates,
         nic,
         flusher,
+        clerk,
+        secret,
         log,
         machinist: machinist.clone(),
     });
@@ -132,6 +137,22 @@ async fn serve(executor: Rc<LocalExecutor<'static>>, start: Start) -> Result<(),
     stop(&station).await;
     files::remove(&control_path);
     Ok(())
+}
+
+/// The box's own secret, drawn at its first start. One that cannot be kept does until the next.
+fn secret(data: &Path) -> [u8; 32] {
+    let path = data.join("secret");
+    if let Ok(kept) = files::read(&path)
+        && let Ok(secret) = kept.try_into()
+    {
+        return secret;
+    }
+    let mut secret = [0; 32];
+    entropy::fill(&mut secret);
+    if let Err(error) = files::replace(&path, &secret) {
+        log::warn!("{}: {error}", path.display());
+    }
+    secret
 }
 
 async fn told_to_stop(mut requests: impl Stream<Item = Request> + Unpin) {

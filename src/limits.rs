@@ -51,10 +51,24 @@ pub const SCRAM_ITERATIONS: u32 = 10_000;
 pub const SCRAM_ITERATIONS_MIN: u32 = 4096;
 /// More rounds than these would hold up everybody else.
 pub const SCRAM_ITERATIONS_MAX: u32 = 200_000;
+/// A password, or a user's name at another host.
+pub const PASSWORD_BYTES_MAX: usize = 128;
 /// Failed AUTH commands before a session is ended.
 pub const AUTH_FAILURES_MAX: usize = 3;
 /// How much longer the reply to each further failed AUTH waits.
 pub const AUTH_PENALTY_S: u64 = 3;
+/// How long a password waits to be checked.
+pub const AUTH_CHECK_WAIT_S: u64 = 30;
+/// The longest that the reply to a failed AUTH waits.
+pub const AUTH_PENALTY_S_MAX: u64 = 30;
+/// How long a failed AUTH counts against its address and its user.
+pub const AUTH_WINDOW_S: u64 = 10 * 60;
+/// Failed AUTH commands of one address or one user before they are an alarm, and the address has to wait.
+pub const AUTH_FAILURES_SUSPICIOUS: u32 = 10;
+/// Addresses, and users, whose failed AUTH commands are counted.
+pub const AUTH_TALLIES_MAX: usize = 1000;
+/// Passwords that wait to be checked.
+pub const CHECKS_WAITING_MAX: usize = 64;
 /// How much of a refused command is shown in the log.
 pub const LOGGED_COMMAND_BYTES_MAX: usize = 200;
 /// Errors of protocol before a session is ended with 421.
@@ -281,12 +295,16 @@ pub const REVERSE_LOOKUP_S_MAX: u64 = 5;
 pub const ALIAS_STEPS_MAX: usize = 8;
 /// Where mail exchangers listen (RFC 5321 §4.5.4.2).
 pub const SMTP_PORT: u16 = 25;
+/// Where TLS comes before everything else (RFC 8314 §3.3).
+pub const SUBMISSIONS_PORT: u16 = 465;
 /// Outgoing connections of all domains together.
 pub const OUTGOING_CONNECTIONS_MAX: usize = 200;
 /// Outgoing connections of one domain to one next hop.
 pub const LANE_CONNECTIONS_MAX: usize = 10;
 /// How long a host that could not be reached is not tried again for other messages.
 pub const LANE_DOWN_S: u64 = 30;
+/// How long a smarthost that did not admit us is left alone, unless the operator sees to it.
+pub const LOGIN_AGAIN_S: u64 = 4 * 60 * 60;
 /// The same before the next hop has taken its first message.
 pub const LANE_CONNECTIONS_START: usize = 2;
 /// Messages of one domain that are being tried at once.

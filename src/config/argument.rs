@@ -8,10 +8,12 @@ use std::time::Duration;
 use crate::config::grammar::shown;
 use crate::config::{CertificateSource, Destination, HostPort, IpLen, IpNet, Port, Route};
 use crate::limits::{
-    CONNECTIONS_PER_DOMAIN_MAX, DURATION_S_MAX, NIC_NAME_BYTES_MAX, QUOTA_BYTES_MIN, SIZE_BYTES_MAX,
+    CONNECTIONS_PER_DOMAIN_MAX, DURATION_S_MAX, NIC_NAME_BYTES_MAX, PASSWORD_BYTES_MAX, QUOTA_BYTES_MIN,
+    SIZE_BYTES_MAX,
 };
 use crate::mail::dkim::Selector;
 use crate::mail::{Address, Domain, LocalPart};
+use crate::smtp::sasl::Verifier;
 
 /// A value that a statement takes as one word.
 pub trait Argument: Sized {
@@ -310,6 +312,85 @@ impl Argument for Nic {
 
     fn write(&self) -> String {
         self.0.clone().unwrap_or("none".to_owned())
+    }
+}
+
+/// What is shown in the place of a password.
+pub const HIDDEN: &str = "(hidden)";
+
+/// The name of a user at another host, or a password. Neither is repeated in a refusal.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Word(pub String);
+
+impl Argument for Word {
+    fn read(word: &str) -> Result<Self, String> {
+        let quoted = word.len() > 1 && word.starts_with('"') && word.ends_with('"');
+        let text = if quoted { unquoted(&word[1..word.len() - 1]) } else { word.to_owned() };
+        if word == HIDDEN {
+            return Err(format!("`{HIDDEN}` stands for a password that is not shown; write the password"));
+        }
+        if text.is_empty() || text.len() > PASSWORD_BYTES_MAX {
+            return Err(format!("a user or a password has 1 to {PASSWORD_BYTES_MAX} characters"));
+        }
+        // Beyond ASCII, what is typed and what is meant differ by keyboard (RFC 4013).
+        if !text.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+            return Err("a user or a password is of ASCII's letters, digits, signs and blanks".to_owned());
+        }
+        Ok(Word(text))
+    }
+
+    fn write(&self) -> String {
+        let plain = !self.0.contains([' ', '"']) && !self.0.starts_with('#') && self.0 != HIDDEN;
+        if plain {
+            self.0.clone()
+        } else {
+            format!("\"{}\"", self.0.replace('\\', r"\\").replace('"', "\\\""))
+        }
+    }
+}
+
+fn unquoted(inside: &str) -> String {
+    let mut chars = inside.chars();
+    let mut text = String::with_capacity(inside.len());
+    while let Some(c) = chars.next() {
+        text.extend(if c == '\\' { chars.next() } else { Some(c) });
+    }
+    text
+}
+
+impl Argument for Verifier {
+    fn read(word: &str) -> Result<Self, String> {
+        Verifier::parse(word)
+            .ok_or_else(|| "this is no verifier; write `password` and the password instead".to_owned())
+    }
+
+    fn write(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// What a client is granted beside sending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Favour {
+    Tolerant,
+    PlaintextAuth,
+}
+
+impl Argument for Favour {
+    fn read(word: &str) -> Result<Self, String> {
+        match word {
+            "tolerant" => Ok(Favour::Tolerant),
+            "plaintext-auth" => Ok(Favour::PlaintextAuth),
+            _ => wrong(word, "favour", "write tolerant or plaintext-auth"),
+        }
+    }
+
+    fn write(&self) -> String {
+        match self {
+            Favour::Tolerant => "tolerant",
+            Favour::PlaintextAuth => "plaintext-auth",
+        }
+        .to_owned()
     }
 }
 

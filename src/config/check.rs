@@ -27,6 +27,8 @@ pub fn problems(config: &Config, places: &Places) -> Vec<Problem> {
     }
     for domain in &config.domains {
         users_twice(domain, &mut report);
+        strange_devices(domain, &mut report);
+        senders_without_password(domain, &mut report);
     }
     alias_circles(config, &mut report);
     report.problems
@@ -186,6 +188,42 @@ fn users_twice(domain: &DomainConfig, report: &mut Report) {
         }
         if !targets.insert((folded, user_key(target))) {
             report.at(&statement, format!("{user} has an alias to {target} already; keep one"));
+        }
+    }
+}
+
+/// What a stranger gets wrong must never be mended: it may be meant so.
+fn strange_devices(domain: &DomainConfig, report: &mut Report) {
+    for client in domain.clients.iter().filter(|client| client.tolerant && !client.net.is_private()) {
+        let words = if client.plaintext_auth { " tolerant plaintext-auth" } else { " tolerant" };
+        let statement = format!("domain {} client {}{words}", domain.name, client.net.write());
+        let what = format!(
+            "{} is no private address, and only devices of one's own network are put up with; leave out `tolerant`",
+            client.net.write()
+        );
+        report.at(&statement, what);
+    }
+}
+
+/// Users who authenticate: each name once, and each with a password.
+fn senders_without_password(domain: &DomainConfig, report: &mut Report) {
+    let mut seen = HashSet::new();
+    for user in &domain.users {
+        let (name, at) = (user.name.write(), &domain.name);
+        let statement = match &user.verifier {
+            Some(verifier) => format!("domain {at} user {name} verifier {}", verifier.write()),
+            None => {
+                let granted: Vec<String> = user.sends_as.iter().map(Argument::write).collect();
+                format!("domain {at} user {name} sends-as {}", granted.join(" "))
+            }
+        };
+        if user.verifier.is_none() {
+            let what = format!("{name} has no password; add `domain {at} user {name} password PASSWORD`");
+            report.at(&statement, what);
+        }
+        if !seen.insert(user.name.as_str().to_ascii_lowercase()) {
+            let what = format!("{name} is a user already, and case does not tell users apart; keep one");
+            report.at(&statement, what);
         }
     }
 }

@@ -67,19 +67,22 @@ impl<T: PartialEq + Clone> Delta<T> {
 /// The statements that `old` has and `new` has not, then those that are new, each in their own order. Name
 /// servers in another order are others, because they are tried in turn.
 pub fn lines(old: &[Statement], new: &[Statement]) -> Vec<Line> {
-    let texts = |list: &[Statement]| -> Vec<String> { list.iter().map(ToString::to_string).collect() };
-    let (old, new) = (texts(old), texts(new));
-    let in_new: HashSet<&String> = new.iter().collect();
-    let mut stay: HashSet<&String> = old.iter().filter(|statement| in_new.contains(statement)).collect();
+    let texts = |list: &[Statement]| -> Vec<String> { list.iter().map(Statement::whole).collect() };
+    let (before, after) = (texts(old), texts(new));
+    let in_new: HashSet<&String> = after.iter().collect();
+    let mut stay: HashSet<&String> = before.iter().filter(|statement| in_new.contains(statement)).collect();
     let in_turn = |list: &[String]| -> Vec<String> {
         list.iter().filter(|s| s.starts_with("box nameserver ") && stay.contains(s)).cloned().collect()
     };
-    if in_turn(&old) != in_turn(&new) {
+    if in_turn(&before) != in_turn(&after) {
         stay.retain(|statement| !statement.starts_with("box nameserver "));
     }
-    let removed = old.iter().filter(|s| !stay.contains(s)).map(|s| Line::Removed(s.clone()));
-    let added = new.iter().filter(|s| !stay.contains(s)).map(|s| Line::Added(s.clone()));
-    removed.chain(added).collect()
+    let differ = |list: &[Statement], texts: &[String]| -> Vec<String> {
+        let all = list.iter().zip(texts).filter(|(_, text)| !stay.contains(text));
+        all.map(|(statement, _)| statement.to_string()).collect()
+    };
+    let removed = differ(old, &before).into_iter().map(Line::Removed);
+    removed.chain(differ(new, &after).into_iter().map(Line::Added)).collect()
 }
 
 /// What has to be done to come from `old` to `new`.

@@ -2,15 +2,18 @@
 //! it. Parsing, printing, `set`, help and completion all read this table; to add a statement is to add a row.
 //! Danger: `key_words` decides which statements contradict and which `set` replaces.
 
+mod roads;
+mod users;
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::config::argument::{Argument, Connections, Nic, Size};
 use crate::config::{
-    BoxConfig, CertificateSource, DomainConfig, HostPort, IpLen, IpNet, RetryPlan, Route, RouteLine, Service,
-    SpoolMode, Terms, TlsTerms,
+    BoxConfig, CertificateSource, DomainConfig, HostPort, IpLen, RetryPlan, Service, SpoolMode,
 };
 use crate::mail::{Address, Domain, LocalPart};
+pub use roads::route_statement;
 
 /// One row of the table.
 pub struct Form {
@@ -60,6 +63,26 @@ impl<'w> Taker<'w> {
         let value = T::read(word)?;
         self.canonical.push(value.write());
         Ok(value)
+    }
+
+    /// An argument that may be left out.
+    pub fn take_optional<T: Argument>(&mut self) -> Result<Option<T>, String> {
+        if self.words.len() == 0 { Ok(None) } else { self.take().map(Some) }
+    }
+
+    /// The arguments that are left, of a form that ends in a list.
+    pub fn take_rest<T: Argument>(&mut self) -> Result<Vec<T>, String> {
+        let mut values = Vec::new();
+        while let Some(value) = self.take_optional()? {
+            values.push(value);
+        }
+        Ok(values)
+    }
+
+    /// The canonical words of an argument that stands apart from the order in which it was written.
+    fn rewrite(&mut self, words: usize, canonical: Vec<String>) {
+        self.canonical.truncate(self.canonical.len() - words);
+        self.canonical.extend(canonical);
     }
 
     pub fn into_canonical(self) -> Vec<String> {
@@ -245,17 +268,33 @@ pub static FORMS: &[Form] = &[
         },
     },
     Form {
-        form: "domain NAME client IP[/LEN]",
-        help: "may submit as any user of the domain without a password",
-        example: "domain bcd.com client 198.51.100.0/24",
+        form: "domain NAME client IP[/LEN] [tolerant|plaintext-auth] [tolerant|plaintext-auth]",
+        help: "may submit as any user without a password; an old device's errors are mended, AUTH in the clear",
+        example: "domain bcd.com client 192.168.7.0/24 tolerant plaintext-auth",
         key: Key::Words(4),
-        scope: Scope::Domain {
-            read: |domain, args| {
-                domain.clients.push(args.take()?);
-                Ok(())
-            },
-            list: |domain| each::<IpNet>(&domain.clients),
-        },
+        scope: Scope::Domain { read: users::read_client, list: users::clients },
+    },
+    Form {
+        form: "domain NAME user LOCALPART password PASSWORD",
+        help: "may submit with AUTH from anywhere; the password is not kept, only a verifier of it",
+        example: "domain bcd.com user b1 password letmein",
+        key: Key::Words(4),
+        scope: Scope::Domain { read: users::read_password, list: |_| Vec::new() },
+    },
+    Form {
+        form: "domain NAME user LOCALPART verifier VERIFIER",
+        help: "the same, as it is kept (RFC 5803)",
+        example: "domain bcd.com user b1 verifier SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$\
+                  WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=",
+        key: Key::Words(4),
+        scope: Scope::Domain { read: users::read_verifier, list: users::verifiers },
+    },
+    Form {
+        form: "domain NAME user LOCALPART sends-as ADDRESS...",
+        help: "the addresses that the user may send as, beside his own",
+        example: "domain bcd.com user b1 sends-as info@bcd.com sales@bcd.com",
+        key: Key::Words(5),
+        scope: Scope::Domain { read: users::read_sends_as, list: users::sends_as },
     },
     Form {
         form: "domain NAME mailbox LOCALPART",
@@ -301,20 +340,35 @@ pub static FORMS: &[Form] = &[
         help: "where the domain's mail for that destination goes; the default is mx",
         example: "domain bcd.com route default smarthost.example.net",
         key: Key::Words(4),
-        scope: Scope::Domain {
-            read: |domain, args| read_route(domain, args, TlsTerms::Opportunistic),
-            list: |domain| routes_of(domain, TlsTerms::Opportunistic),
-        },
+        scope: Scope::Domain { read: roads::read_plain, list: roads::plain },
     },
     Form {
         form: "domain NAME route default|DOMAIN mx|HOST[:PORT] tls required",
         help: "the same, and nothing leaves in the clear or to a host without a trusted certificate",
         example: "domain bcd.com route xyz.com mx tls required",
         key: Key::Words(4),
-        scope: Scope::Domain {
-            read: |domain, args| read_route(domain, args, TlsTerms::Required),
-            list: |domain| routes_of(domain, TlsTerms::Required),
-        },
+        scope: Scope::Domain { read: roads::read_secure, list: roads::secure },
+    },
+    Form {
+        form: "domain NAME route default|DOMAIN HOST[:PORT] user USER password PASSWORD",
+        help: "a smarthost that knows us by a password, which is shown to it under TLS only",
+        example: "domain bcd.com route default smarthost.example.net:587 user bcd password \"let me in\"",
+        key: Key::Words(4),
+        scope: Scope::Domain { read: roads::read_login, list: roads::login },
+    },
+    Form {
+        form: "domain NAME route default|DOMAIN HOST[:PORT] user USER password PASSWORD tls required",
+        help: "the same, and only where its certificate is trusted",
+        example: "domain bcd.com route default smarthost.example.net:465 user bcd password letmein tls required",
+        key: Key::Words(4),
+        scope: Scope::Domain { read: roads::read_secure_login, list: roads::secure_login },
+    },
+    Form {
+        form: "domain NAME route default|DOMAIN HOST[:PORT] user USER password PASSWORD plaintext-auth",
+        help: "the same, and in the clear where the smarthost offers no TLS",
+        example: "domain bcd.com route default 10.1.1.5 user bcd password letmein plaintext-auth",
+        key: Key::Words(4),
+        scope: Scope::Domain { read: roads::read_open_login, list: roads::open_login },
     },
     Form {
         form: "domain NAME certificate self|FILE",
@@ -426,26 +480,6 @@ pub static FORMS: &[Form] = &[
         },
     },
 ];
-
-fn read_route(domain: &mut DomainConfig, args: &mut Taker, tls: TlsTerms) -> Result<(), String> {
-    let (to, route): (Option<Domain>, Route) = (args.take()?, args.take()?);
-    domain.add_route(RouteLine { to, route, terms: Terms { tls } });
-    Ok(())
-}
-
-fn routes_of(domain: &DomainConfig, tls: TlsTerms) -> Lines {
-    let lines = domain.routes.iter().filter(|line| line.terms.tls == tls);
-    lines.map(|line| vec![line.to.write(), line.route.write()]).collect()
-}
-
-/// The canonical text of a route.
-pub fn route_statement(domain: &Domain, line: &RouteLine) -> String {
-    let tail = match line.terms.tls {
-        TlsTerms::Opportunistic => "",
-        TlsTerms::Required => " tls required",
-    };
-    format!("domain {domain} route {} {}{tail}", line.to.write(), line.route.write())
-}
 
 fn check_retry(plan: &RetryPlan) -> Result<(), String> {
     let first = plan.first.write();

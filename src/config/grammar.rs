@@ -101,7 +101,8 @@ pub fn next_words<'f>(forms: &[&'f str], words: &[&str], spelling: Spelling) -> 
     open.iter().filter_map(|form| Some((*form, place_at(forms[*form], words.len())?))).collect()
 }
 
-fn place_at(form: &str, at: usize) -> Option<Place<'_>> {
+/// The place of a form that takes its word number `at`, counted from 0.
+pub fn place_at(form: &str, at: usize) -> Option<Place<'_>> {
     places(form).nth(at).or_else(|| places(form).last().filter(|last| last.rest_of_line))
 }
 

@@ -18,7 +18,7 @@ pub mod text;
 pub mod words;
 
 pub use model::{
-    BoxConfig, CertificateSource, Config, Destination, DomainConfig, HostPort, IpLen, IpNet, Port, RetryPlan,
-    Route, RouteLine, Service, SpoolMode, Terms, TlsTerms,
+    BoxConfig, CertificateSource, ClientLine, Config, Destination, DomainConfig, HostPort, IpLen, IpNet,
+    Login, Port, RetryPlan, Route, RouteLine, Service, SpoolMode, Terms, TlsTerms, UserConfig,
 };
-pub use text::{Problem, Statement, parse, parse_statement, print};
+pub use text::{Problem, Statement, parse, parse_statement, print, print_shown};

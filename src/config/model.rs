@@ -2,11 +2,12 @@
 //! its bounds; what contradicts itself never becomes a [`Config`] (see `config::text`).
 
 use std::collections::HashSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::mail::dkim::Selector;
 use crate::mail::{Address, Domain, LocalPart};
+use crate::smtp::sasl::{Credentials, Verifier};
 
 /// The whole configuration. Domains are in the order of their first statement, names unique.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,7 +91,9 @@ pub struct DomainConfig {
     /// The EHLO name; `None`: the domain's own name.
     pub ehlo: Option<Domain>,
     /// May submit as any user of the domain without a password.
-    pub clients: Vec<IpNet>,
+    pub clients: Vec<ClientLine>,
+    /// May submit as themselves, with a password. In the order of their first statement.
+    pub users: Vec<UserConfig>,
     /// Users whose mail is kept here.
     pub mailboxes: Vec<LocalPart>,
     /// Rewritten recipients; one local part may have several targets.
@@ -108,6 +111,26 @@ pub struct DomainConfig {
     pub quota_bytes: Option<u64>,
     /// Outgoing connections at once.
     pub connections_max: u16,
+}
+
+/// Addresses that need no password, and what else they are granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientLine {
+    pub net: IpNet,
+    /// An old device: what it gets wrong is mended.
+    pub tolerant: bool,
+    /// AUTH is offered to it without TLS.
+    pub plaintext_auth: bool,
+}
+
+/// A user who submits with AUTH.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserConfig {
+    pub name: LocalPart,
+    /// Every user of a whole configuration has one.
+    pub verifier: Option<Verifier>,
+    /// What he may send as, beside his own address.
+    pub sends_as: Vec<Address>,
 }
 
 /// When a message that a client hands in is written to flash.
@@ -138,6 +161,16 @@ pub struct RouteLine {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Terms {
     pub tls: TlsTerms,
+    /// Who we say that we are, where the next hop wants to know.
+    pub login: Option<Login>,
+}
+
+/// How we are known to a smarthost.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Login {
+    pub credentials: Credentials,
+    /// The operator allows the password to be shown without TLS.
+    pub in_the_clear: bool,
 }
 
 /// What becomes of a connection on which TLS cannot be had.
@@ -245,6 +278,23 @@ impl IpNet {
     }
 }
 
+impl IpNet {
+    /// Whether every address of it is private: RFC 1918, unique local, link-local or loopback.
+    pub fn is_private(&self) -> bool {
+        const PRIVATE: [(IpAddr, u8); 8] = [
+            (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 0)), 8),
+            (IpAddr::V4(Ipv4Addr::new(172, 16, 0, 0)), 12),
+            (IpAddr::V4(Ipv4Addr::new(192, 168, 0, 0)), 16),
+            (IpAddr::V4(Ipv4Addr::new(169, 254, 0, 0)), 16),
+            (IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8),
+            (IpAddr::V6(Ipv6Addr::LOCALHOST), 128),
+            (IpAddr::V6(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0)), 7),
+            (IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)), 10),
+        ];
+        PRIVATE.iter().any(|(ip, len)| self.len >= *len && IpNet { ip: *ip, len: *len }.contains(self.ip))
+    }
+}
+
 fn same_prefix(a: u128, b: u128, len: u8, width: u8) -> bool {
     (a ^ b).checked_shr(u32::from(width - len.min(width))).unwrap_or(0) == 0
 }
@@ -252,10 +302,28 @@ fn same_prefix(a: u128, b: u128, len: u8, width: u8) -> bool {
 impl Terms {
     /// The terms that have a form of their own; see `config::forms`.
     fn rank(&self) -> usize {
-        match self.tls {
-            TlsTerms::Opportunistic => 0,
-            TlsTerms::Required => 1,
+        match (&self.login, self.tls) {
+            (None, TlsTerms::Opportunistic) => 0,
+            (None, TlsTerms::Required) => 1,
+            (Some(login), _) if login.in_the_clear => 4,
+            (Some(_), TlsTerms::Opportunistic) => 2,
+            (Some(_), TlsTerms::Required) => 3,
         }
+    }
+}
+
+impl ClientLine {
+    /// One that is granted nothing else.
+    pub fn plain(net: IpNet) -> Self {
+        ClientLine { net, tolerant: false, plaintext_auth: false }
+    }
+}
+
+impl UserConfig {
+    /// Whether the user, who is one of `domain`, may send as `address`.
+    pub fn owns(&self, domain: &Domain, address: &Address) -> bool {
+        let own = address.domain == *domain && address.local.same_user(&self.name);
+        own || self.sends_as.iter().any(|granted| granted.same_user(address))
     }
 }
 
@@ -270,6 +338,7 @@ impl DomainConfig {
             addresses: Vec::new(),
             ehlo: None,
             clients: Vec::new(),
+            users: Vec::new(),
             mailboxes: Vec::new(),
             aliases: Vec::new(),
             forward: None,
@@ -293,7 +362,25 @@ impl DomainConfig {
     }
 
     pub fn is_client(&self, ip: IpAddr) -> bool {
-        self.clients.iter().any(|net| net.contains(ip))
+        self.clients_at(ip).next().is_some()
+    }
+
+    /// The client lines that speak of `ip`.
+    pub fn clients_at(&self, ip: IpAddr) -> impl Iterator<Item = &ClientLine> {
+        self.clients.iter().filter(move |client| client.net.contains(ip))
+    }
+
+    pub fn user(&self, name: &LocalPart) -> Option<&UserConfig> {
+        self.users.iter().find(|user| user.name.same_user(name))
+    }
+
+    /// The user whose name is spelt so.
+    pub fn user_or_new(&mut self, name: LocalPart) -> &mut UserConfig {
+        let at = self.users.iter().position(|user| user.name == name).unwrap_or_else(|| {
+            self.users.push(UserConfig { name, verifier: None, sends_as: Vec::new() });
+            self.users.len() - 1
+        });
+        &mut self.users[at]
     }
 
     /// The names that the domain's certificate is shown for.

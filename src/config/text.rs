@@ -5,14 +5,17 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use crate::config::argument::Argument;
+use crate::config::argument::{Argument, HIDDEN};
 use crate::config::check;
 use crate::config::forms::{FORMS, Form, Key, Lines, Scope, Taker};
 use crate::config::grammar::{self, Spelling};
-use crate::config::words;
+use crate::config::words::{self, is_blank};
 use crate::config::{Config, DomainConfig};
 use crate::limits::{CONFIG_BYTES_MAX, CONFIG_LINE_BYTES_MAX, DOMAINS_MAX};
 use crate::mail::Domain;
+
+/// The place of a form that takes what must not be shown.
+const SECRET: &str = "PASSWORD";
 
 /// One fault of a configuration: its line, counted from 1, and what is wrong and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,7 +30,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// One statement that is right by itself. Displays as its canonical text.
+/// One statement that is right by itself. Displays as its canonical text, passwords hidden.
 #[derive(Clone)]
 pub struct Statement {
     form: &'static Form,
@@ -49,7 +52,7 @@ impl Statement {
 
     /// What the statement speaks of: two statements with one key contradict unless they are equal.
     pub fn key(&self) -> String {
-        let text = self.to_string();
+        let text = self.whole();
         let family = |at: usize| match text.split(' ').nth(at) {
             Some(ip) if ip.contains(':') => " IPv6",
             _ => " IPv4",
@@ -83,16 +86,32 @@ impl PartialEq for Statement {
 
 impl Eq for Statement {}
 
-impl fmt::Display for Statement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Statement {
+    /// The canonical text with its passwords: for what is saved, and for nobody's eyes.
+    pub fn whole(&self) -> String {
+        self.words(false).join(" ")
+    }
+
+    fn words(&self, hide: bool) -> Vec<&str> {
         let mut arguments =
             self.domain.iter().map(Domain::as_str).chain(self.arguments.iter().map(String::as_str));
-        for (at, place) in grammar::places(self.form.form).enumerate() {
-            let gap = if at == 0 { "" } else { " " };
-            let word = if place.is_fixed() { place.text } else { arguments.next().unwrap_or_default() };
-            write!(f, "{gap}{word}")?;
+        let mut words = Vec::new();
+        for place in grammar::places(self.form.form) {
+            if place.is_fixed() {
+                words.push(place.text);
+                continue;
+            }
+            let count = if place.rest_of_line { usize::MAX } else { 1 };
+            let secret = hide && place.text == SECRET;
+            words.extend(arguments.by_ref().take(count).map(|word| if secret { HIDDEN } else { word }));
         }
-        Ok(())
+        words
+    }
+}
+
+impl fmt::Display for Statement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words(true).join(" "))
     }
 }
 
@@ -121,8 +140,8 @@ pub fn parse_statement(line: &str) -> Result<Option<Statement>, String> {
 pub fn statement_of(words: &[&str], spelling: Spelling) -> Result<Statement, String> {
     let found = grammar::find(&forms(), words, spelling)?;
     let form = &FORMS[found.form];
-    let places = grammar::places(form.form);
-    let open = places.zip(found.words).filter(|(place, _)| !place.is_fixed());
+    let is_open = |at: usize| grammar::place_at(form.form, at).is_some_and(|place| !place.is_fixed());
+    let open = found.words.into_iter().enumerate().filter(|(at, _)| is_open(*at));
     let mut arguments: Vec<String> = open.map(|(_, word)| word).collect();
     let mut statement = Statement { form, domain: None, arguments: Vec::new() };
     let mut scratch = Config::default();
@@ -138,7 +157,37 @@ pub fn statement_of(words: &[&str], spelling: Spelling) -> Result<Statement, Str
         }
     }
     statement.arguments = taker.into_canonical();
-    Ok(statement)
+    Ok(as_kept(statement, &scratch))
+}
+
+/// What a statement becomes whose own form is never kept: a password is kept as its verifier.
+fn as_kept(statement: Statement, scratch: &Config) -> Statement {
+    let is_kept = match &statement.form.scope {
+        Scope::Box { list, .. } => !list(&scratch.machine).is_empty(),
+        Scope::Domain { list, .. } => scratch.domains.iter().any(|domain| !list(domain).is_empty()),
+    };
+    match (is_kept, statements(scratch).pop()) {
+        (false, Some(kept)) => kept,
+        _ => statement,
+    }
+}
+
+/// `text` with every typed password in the form in which it is kept, and nothing else changed; `None` where
+/// it holds none. What cannot be read is left to [`parse`].
+pub fn sealed(text: &[u8]) -> Option<Vec<u8>> {
+    let mut found = false;
+    let seal = |line: &[u8]| {
+        let typed = line.split(|b| is_blank((*b).into())).any(|word| word == b"password");
+        match line_statement(line) {
+            Ok(Some(statement)) if typed && statement.form.form.contains(" verifier ") => {
+                found = true;
+                statement.whole().into_bytes()
+            }
+            _ => line.to_vec(),
+        }
+    };
+    let lines: Vec<Vec<u8>> = text.split(|b| *b == b'\n').map(seal).collect();
+    found.then(|| lines.join(&b'\n'))
 }
 
 /// Parses a whole configuration; every problem is in the list, in the order of the lines.
@@ -233,13 +282,14 @@ fn assemble(statements: &[(usize, Statement)], doubtful: HashSet<Domain>) -> (Co
     let mut config = Config::default();
     let mut problems = Vec::new();
     let mut places = Places { doubtful, ..Places::default() };
-    let mut keys: HashMap<String, (usize, String)> = HashMap::new();
+    let mut keys: HashMap<String, (usize, &Statement)> = HashMap::new();
     for (line, statement) in statements {
         let text = statement.to_string();
         match keys.get(&statement.key()) {
-            Some((_, same)) if *same == text => continue,
+            Some((_, same)) if *same == statement => continue,
             Some((first, other)) => {
-                let what = format!("this contradicts line {first}, `{}`; keep one", grammar::shown(other));
+                let other = other.to_string();
+                let what = format!("this contradicts line {first}, `{}`; keep one", grammar::shown(&other));
                 problems.push(Problem { line: *line, what });
                 continue;
             }
@@ -249,7 +299,7 @@ fn assemble(statements: &[(usize, Statement)], doubtful: HashSet<Domain>) -> (Co
             problems.push(Problem { line: *line, what });
             continue;
         }
-        keys.insert(statement.key(), (*line, text.clone()));
+        keys.insert(statement.key(), (*line, statement));
         places.lines.insert(text, *line);
     }
     problems.extend(check::problems(&config, &places));
@@ -289,14 +339,18 @@ fn push_all(all: &mut Vec<Statement>, form: &'static Form, domain: Option<&Domai
     all.extend(lines.into_iter().map(statement));
 }
 
-/// The whole configuration as text: one statement a line, canonical.
+/// The whole configuration as text, with its passwords: one statement a line, canonical.
 pub fn print(config: &Config) -> String {
-    let mut text = String::new();
-    for statement in statements(config) {
-        text.push_str(&statement.to_string());
-        text.push('\n');
-    }
-    text
+    lines(statements(config).iter().map(Statement::whole))
+}
+
+/// The same with the passwords hidden, for whoever looks at it.
+pub fn print_shown(config: &Config) -> String {
+    lines(statements(config).iter().map(Statement::to_string))
+}
+
+fn lines(statements: impl Iterator<Item = String>) -> String {
+    statements.map(|line| line + "\n").collect()
 }
 
 impl Config {

@@ -246,7 +246,9 @@ impl LineEditor {
         self.show();
         self.out.extend(b"\r\n");
         let line: String = self.line.iter().collect();
-        if self.mode == Mode::Command && !line.trim().is_empty() && self.history.front() != Some(&line) {
+        let tells = line.split_ascii_whitespace().any(|word| word == "password");
+        let is_new = !line.trim().is_empty() && self.history.front() != Some(&line);
+        if self.mode == Mode::Command && is_new && !tells {
             self.history.push_front(line.clone());
             self.history.truncate(CONSOLE_HISTORY_LINES_MAX);
         }

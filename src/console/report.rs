@@ -64,6 +64,8 @@ pub struct StatusReport {
     pub accepted: u64,
     pub delivered: u64,
     pub bounced: u64,
+    /// Failed AUTH commands.
+    pub auth_failures: u64,
     pub memory_used_bytes: u64,
     pub memory_bound_bytes: u64,
     /// What the operator should look at, one sentence each.
@@ -300,6 +302,7 @@ impl StatusReport {
                 "mail",
                 format!("{} accepted, {} delivered, {} bounced", self.accepted, self.delivered, self.bounced),
             ),
+            ("auth", format!("{} failures", self.auth_failures)),
             ("memory", format!("{} of {}", size(self.memory_used_bytes), size(self.memory_bound_bytes))),
         ];
         let mut rows: Vec<(String, String)> = rows.map(|(name, value)| (name.to_owned(), value)).into();
@@ -326,6 +329,7 @@ impl StatusReport {
             "accepted": self.accepted,
             "delivered": self.delivered,
             "bounced": self.bounced,
+            "auth_failures": self.auth_failures,
             "memory_used_bytes": self.memory_used_bytes,
             "memory_bound_bytes": self.memory_bound_bytes,
             "alarms": self.alarms,

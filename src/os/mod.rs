@@ -2,6 +2,7 @@
 //! plain values, blocking-free sockets and `io::Result`; nothing here waits for the network.
 
 pub mod button;
+pub mod clerk;
 pub mod clock;
 pub mod disk;
 pub mod entropy;

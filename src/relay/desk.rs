@@ -1,25 +1,52 @@
 //! The front desk: the decisions of [`policy`](super::policy) on one connection, in the form in which an
 //! SMTP session asks for them.
 
+use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::config::Config;
 use crate::mail::{Address, Domain, Envelope, LocalPart, Recipient, ReversePath};
-use crate::relay::policy::{Door, Place, check_recipient, place};
+use crate::relay::guesses::Guesses;
+use crate::relay::policy::{Door, Place, check_recipient, check_sender, client_lines, place, user_named};
 use crate::smtp::command::MailParameters;
+use crate::smtp::sasl::Account;
 use crate::smtp::server::{Client, Desk};
 use crate::smtp::{Enhanced, Reply};
+use crate::time::Instant;
 
 /// The desk behind one door, with the configuration of the moment when the client came in.
 #[derive(Debug)]
 pub struct FrontDesk {
     config: Rc<Config>,
     door: Door,
+    guesses: Rc<RefCell<Guesses>>,
 }
 
 impl FrontDesk {
-    pub fn new(config: Rc<Config>, door: Door) -> Self {
-        FrontDesk { config, door }
+    pub fn new(config: Rc<Config>, door: Door, guesses: Rc<RefCell<Guesses>>) -> Self {
+        FrontDesk { config, door, guesses }
+    }
+
+    /// Whether anybody has a password here.
+    pub fn has_users(&self) -> bool {
+        self.config.domains.iter().any(|domain| !domain.users.is_empty())
+    }
+
+    /// The client is an old device that the operator has named.
+    pub fn is_tolerant(&self) -> bool {
+        client_lines(&self.config, &self.door).any(|line| line.tolerant)
+    }
+
+    /// AUTH is offered to the client without TLS too.
+    pub fn takes_plaintext_auth(&self) -> bool {
+        client_lines(&self.config, &self.door).any(|line| line.plaintext_auth)
+    }
+
+    /// AUTH failed for this name: how long its reply waits.
+    pub fn note_guess(&self, now: Instant, name: &str) -> Duration {
+        let user = user_named(&self.config, &self.door, name).map(|user| user.to_string());
+        self.guesses.borrow_mut().failed(now, self.door.client, user.as_deref().unwrap_or(name))
     }
 
     pub fn door(&self) -> &Door {
@@ -38,13 +65,24 @@ impl FrontDesk {
 }
 
 impl Desk for FrontDesk {
-    fn mail(&self, _: &Client, _: &ReversePath, _: &MailParameters) -> Result<(), Reply> {
-        // Who it may be for depends on the recipients: see `rcpt`.
-        Ok(())
+    fn mail(&self, client: &Client, path: &ReversePath, _: &MailParameters) -> Result<(), Reply> {
+        check_sender(&self.config, &self.door, client.user.as_ref(), client.tls.is_some(), path)
     }
 
-    fn rcpt(&self, _: &Client, envelope: &Envelope, recipient: &Recipient) -> Result<(), Reply> {
-        check_recipient(&self.config, &self.door, &envelope.reverse_path, &recipient.address)
+    fn rcpt(&self, client: &Client, envelope: &Envelope, recipient: &Recipient) -> Result<(), Reply> {
+        let user = client.user.as_ref();
+        check_recipient(&self.config, &self.door, user, &envelope.reverse_path, &recipient.address)
+    }
+
+    fn may_authenticate(&self, now: Instant, client: &Client) -> Result<(), Reply> {
+        self.guesses.borrow().may_try(now, client.ip)
+    }
+
+    fn account(&self, _: &Client, name: &str) -> Option<Account> {
+        let named = user_named(&self.config, &self.door, name)?;
+        let user = self.config.domain(&named.domain)?.user(&named.local)?;
+        let verifier = user.verifier.clone()?;
+        Some(Account { user: Address::new(user.name.clone(), named.domain), verifier })
     }
 
     fn vrfy(&self, _: &Client, _: &str) -> Reply {

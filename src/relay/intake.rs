@@ -26,6 +26,8 @@ pub struct Source {
     pub drop_bcc: bool,
     /// `sendmail -F`.
     pub full_name: Option<String>,
+    /// An old device: what its header section lacks is filled in.
+    pub tolerant: bool,
 }
 
 /// The one at the door.
@@ -38,6 +40,8 @@ pub enum Bearer {
         extended: bool,
         /// The cipher suite of a connection under TLS.
         cipher: Option<String>,
+        /// Who the client has proved to be.
+        user: Option<Address>,
     },
     /// A user of this machine.
     Local { user: String },
@@ -164,14 +168,18 @@ impl Intake {
             return;
         };
         let start = gatherer.into_bytes();
-        let (section, body) = start.split_at(Section::of(&start).body_start);
-        self.stage = match self.head(office, now, section) {
-            Ok(composed) => Stage::Body { head: composed, body: body.to_vec() },
+        let body = &start[Section::of(&start).body_start..];
+        self.stage = match self.head(office, now, &start) {
+            Ok(mut head) => {
+                head.truncate(head.len() - body.len());
+                Stage::Body { head, body: body.to_vec() }
+            }
             Err(error) => Stage::Refused(compose_refusal(error)),
         };
     }
 
-    fn head(&self, office: &mut Office, now: Now, section: &[u8]) -> Result<Vec<u8>, ComposeError> {
+    /// The composed header section, and what of the body is known behind it.
+    fn head(&self, office: &mut Office, now: Now, start: &[u8]) -> Result<Vec<u8>, ComposeError> {
         let trace = Trace {
             our_name: &self.source.our_name,
             id: self.id,
@@ -180,7 +188,7 @@ impl Intake {
             recipient_for: self.only_recipient(),
         };
         let composed = match &self.source.author {
-            None => compose::pass(section, &trace)?,
+            None => compose::pass(start, &trace)?,
             Some(domain) => {
                 let facts = Facts {
                     trace,
@@ -188,10 +196,10 @@ impl Intake {
                     reverse_path: &self.envelope.reverse_path,
                     unique: office.random(),
                     drop_bcc: self.source.drop_bcc,
-                    tolerant: false,
+                    tolerant: self.source.tolerant,
                     full_name: self.source.full_name.as_deref(),
                 };
-                compose::compose(section, &facts)?
+                compose::compose(start, &facts)?
             }
         };
         log::info!("{}: message-id {} {}", self.id, composed.message_id, self.source.bearer);
@@ -226,14 +234,14 @@ impl Bearer {
     fn submitter(&self, utf8: bool) -> Submitter<'_> {
         match self {
             Bearer::Local { user } => Submitter::Local { user },
-            Bearer::Smtp { ip, claimed, verified, extended, cipher } => Submitter::Smtp {
+            Bearer::Smtp { ip, claimed, verified, extended, cipher, user } => Submitter::Smtp {
                 claimed,
                 verified: verified.as_ref(),
                 ip: *ip,
                 protocol: Protocol {
                     extended: *extended,
                     tls: cipher.as_deref(),
-                    authenticated: false,
+                    authenticated: user.is_some(),
                     utf8,
                 },
             },
@@ -246,8 +254,12 @@ impl std::fmt::Display for Bearer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Bearer::Local { user } => write!(f, "from user {user}"),
-            Bearer::Smtp { ip, verified: Some(name), .. } => write!(f, "from {name} [{ip}]"),
-            Bearer::Smtp { ip, .. } => write!(f, "from [{ip}]"),
+            Bearer::Smtp { ip, verified, user, .. } => {
+                write!(f, "from ")?;
+                verified.iter().try_for_each(|name| write!(f, "{name} "))?;
+                write!(f, "[{ip}]")?;
+                user.iter().try_for_each(|user| write!(f, " as {user}"))
+            }
         }
     }
 }

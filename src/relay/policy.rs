@@ -1,10 +1,11 @@
 //! Whose mail it is, who may send it, and whom it is for (step 515 of Figure 5; RFC 5321 §3.6, §4.5.1).
-//! Only a `client` of a domain sends for it, and only under a reverse-path of that domain or `<>`; anybody
-//! else reaches hosted users alone. A hole here is an open relay.
+//! Only a `client` of a domain sends for it, under a reverse-path of that domain or `<>`, and a user of it who
+//! has authenticated, as himself or whom he `sends-as`; anybody else reaches hosted users alone. A hole here is
+//! an open relay.
 
 use std::net::IpAddr;
 
-use crate::config::{Config, DomainConfig, Service};
+use crate::config::{ClientLine, Config, DomainConfig, Service};
 use crate::limits::{ALIAS_STEPS_MAX, RECIPIENTS_MAX};
 use crate::mail::{Address, Domain, Envelope, LocalPart, Recipient, ReversePath};
 use crate::smtp::{Enhanced, Reply};
@@ -113,12 +114,17 @@ pub fn owner<'c>(config: &'c Config, door: &Door, reverse_path: &ReversePath) ->
     })
 }
 
-/// The domain for which this client may send under this reverse-path, or the rule that forbids it.
+/// The domain for which this client may send under this reverse-path, or the rule that forbids it. What the
+/// client has proved to be goes before where it comes from.
 pub fn may_send<'c>(
     config: &'c Config,
     door: &Door,
+    user: Option<&Address>,
     reverse_path: &ReversePath,
 ) -> Result<&'c DomainConfig, String> {
+    if let Some(user) = user {
+        return may_send_as(config, user, reverse_path);
+    }
     let client = door.client.to_canonical();
     let Some(domain) = owner(config, door, reverse_path) else {
         return Err(match reverse_path {
@@ -137,16 +143,79 @@ pub fn may_send<'c>(
     }
 }
 
+fn may_send_as<'c>(
+    config: &'c Config,
+    user: &Address,
+    reverse_path: &ReversePath,
+) -> Result<&'c DomainConfig, String> {
+    let domain = config.domain(&user.domain);
+    let Some((domain, known)) = domain.and_then(|d| Some((d, d.user(&user.local)?))) else {
+        return Err(format!("{user} is no user any more"));
+    };
+    match reverse_path {
+        ReversePath::Address(from) if !known.owns(&domain.name, from) => {
+            Err(format!("{user} may not send as <{from}>"))
+        }
+        _ => Ok(domain),
+    }
+}
+
+/// The client lines that grant this client something at this door: of the domain that was reached, on the
+/// box's shared address of all.
+pub fn client_lines<'c>(config: &'c Config, door: &Door) -> impl Iterator<Item = &'c ClientLine> {
+    let (client, reached) = (door.client.to_canonical(), door.reached);
+    let shared = config.is_shared_address(reached);
+    let here = config.domains.iter().filter(move |d| shared || d.has_address(reached));
+    here.flat_map(move |domain| domain.clients_at(client))
+}
+
+/// The user whom a client means that authenticates as `name`: an address, or at a domain's own address the
+/// local part of one.
+pub fn user_named(config: &Config, door: &Door, name: &str) -> Option<Address> {
+    if name.contains('@') {
+        return Address::parse(name).ok();
+    }
+    let domain = config.domain_at(door.reached)?;
+    Some(Address::new(LocalPart::parse(name).ok()?, domain.name.clone()))
+}
+
+/// MAIL: a user sends as himself (553), and at the submission ports nobody sends but users and clients (RFC
+/// 6409 §4.3, §6.1).
+pub fn check_sender(
+    config: &Config,
+    door: &Door,
+    user: Option<&Address>,
+    under_tls: bool,
+    reverse_path: &ReversePath,
+) -> Result<(), Reply> {
+    if user.is_none() && door.service == Service::Smtp {
+        // Whether it relays depends on the recipients.
+        return Ok(());
+    }
+    let Err(rule) = may_send(config, door, user, reverse_path) else { return Ok(()) };
+    let can_log_in = config.domains.iter().any(|domain| !domain.users.is_empty());
+    let is_client = client_lines(config, door).next().is_some();
+    Err(match user {
+        Some(_) => Reply::new(553, Enhanced(5, 7, 1), rule),
+        None if can_log_in && !is_client => {
+            let first = if under_tls { "" } else { "; say STARTTLS first" };
+            Reply::new(530, Enhanced(5, 7, 0), format!("Authentication required{first}"))
+        }
+        None => Reply::new(550, Enhanced(5, 7, 1), format!("only users send mail here: {rule}")),
+    })
+}
+
 /// RCPT: hosted users are open to everyone, other systems' users to those who [`may_send`]; the submission
 /// ports are open to the latter alone (RFC 6409 §4.3).
 pub fn check_recipient(
     config: &Config,
     door: &Door,
+    user: Option<&Address>,
     reverse_path: &ReversePath,
     recipient: &Address,
 ) -> Result<(), Reply> {
     if door.service != Service::Smtp {
-        may_send(config, door, reverse_path).map_err(|rule| {
+        may_send(config, door, user, reverse_path).map_err(|rule| {
             Reply::new(550, Enhanced(5, 7, 1), format!("only users send mail here: {rule}"))
         })?;
     }
@@ -156,7 +225,7 @@ pub fn check_recipient(
         Place::Routed => {
             Err(Reply::new(550, Enhanced(5, 7, 1), format!("<{recipient}>: no routing inside a local part")))
         }
-        Place::Elsewhere => may_send(config, door, reverse_path).map(|_| ()).map_err(|rule| {
+        Place::Elsewhere => may_send(config, door, user, reverse_path).map(|_| ()).map_err(|rule| {
             Reply::new(550, Enhanced(5, 7, 1), format!("<{recipient}>: relaying refused: {rule}"))
         }),
     }
@@ -164,8 +233,13 @@ pub fn check_recipient(
 
 /// Cuts an accepted envelope into the shares of the domains that answer for its recipients: a hosted
 /// recipient's own domain, for all others the sender's. Aliases are followed here, once.
-pub fn shares(config: &Config, door: &Door, envelope: &Envelope) -> Result<Vec<Share>, Reply> {
-    let sender = may_send(config, door, &envelope.reverse_path).ok();
+pub fn shares(
+    config: &Config,
+    door: &Door,
+    user: Option<&Address>,
+    envelope: &Envelope,
+) -> Result<Vec<Share>, Reply> {
+    let sender = may_send(config, door, user, &envelope.reverse_path).ok();
     shares_for(config, sender, envelope)
 }
 

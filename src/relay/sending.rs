@@ -80,7 +80,7 @@ impl Office {
             }
             Err(why) => {
                 let wait = self.config.domain(owner).map(|d| d.retry).unwrap_or_default().first;
-                post.queue.defer(id, now.mono + wait, false);
+                post.queue.defer(id, now.mono + wait, None);
                 post.cannot_read(owner, id, why);
             }
         }

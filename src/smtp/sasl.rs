@@ -11,8 +11,8 @@ mod verifier;
 
 use std::fmt;
 
-pub use client::{Credentials, Login};
-pub use server::{Account, Exchange, Verdict};
+pub use client::{Credentials, Derivation, Login, Salted, Step};
+pub use server::{Account, Check, Exchange, Verdict};
 pub use verifier::Verifier;
 
 /// A way to authenticate.

@@ -28,7 +28,7 @@ use crate::smtp::data::Checker;
 use crate::smtp::line::LineBuffer;
 use crate::smtp::outbox::Outbox;
 use crate::smtp::reply::{Enhanced, Reply};
-use crate::smtp::sasl::{Account, Exchange};
+use crate::smtp::sasl::{Account, Check, Exchange};
 use crate::time::Instant;
 
 /// What the house offers on this connection.
@@ -138,6 +138,10 @@ pub trait Desk {
     fn vrfy(&self, client: &Client, text: &str) -> Reply;
     /// Whom `<postmaster>` without a domain means.
     fn complete(&self, user: LocalPart) -> Address;
+    /// Whether this client may try to authenticate now.
+    fn may_authenticate(&self, _now: Instant, _client: &Client) -> Result<(), Reply> {
+        Ok(())
+    }
     /// The account of a user who authenticates; asked only where AUTH is offered. Nobody by default.
     fn account(&self, _client: &Client, _name: &str) -> Option<Account> {
         None
@@ -166,8 +170,13 @@ pub enum Action {
     /// Send the output, then do the TLS handshake with what comes next from the socket, then call
     /// [`Session::tls_started`]. Whatever was read before goes to [`Session::input`], which drops it.
     StartTls,
-    /// AUTH failed for this name, as it was said; worth a log line and a count.
+    /// Run this, which is slow, and hand its verdict to [`Session::checked`].
+    CheckPassword(Box<Check>),
+    /// AUTH failed for this name, as it was said; worth a log line and a count. The reply waits for some
+    /// seconds, or longer where [`Session::penalize`] says so.
     AuthFailed { user: String },
+    /// The client has proved to be this user.
+    Authenticated(Address),
     /// The client speaks TLS to a port that begins in the clear; it gets no reply.
     SpeaksTls,
     /// Send what [`Session::output`] still holds, then close the connection.
@@ -227,6 +236,8 @@ enum State {
     Handshake,
     /// AUTH was said; lines are responses.
     Auth(Box<Exchange>),
+    /// A password is being checked.
+    Checking,
     /// AUTH failed, and the reply waits.
     Penalty(Reply),
     /// The message is with the driver.
@@ -268,7 +279,7 @@ impl Session {
         while !rest.is_empty() && self.output.len() < REPLIES_HELD_BYTES_MAX {
             match &mut self.state {
                 State::Closed | State::Handshake => rest = &[],
-                State::Naming | State::Answering | State::Penalty(_) => break,
+                State::Naming | State::Answering | State::Checking | State::Penalty(_) => break,
                 State::Auth(_) => self.response_arrives(now, desk, &mut rest),
                 State::Data(..) | State::Chunk { .. } | State::Skip { .. } => {
                     self.content_arrives(now, &mut rest);
@@ -355,6 +366,7 @@ impl Session {
             _ if now >= self.last_moment => self.end(told("The session has lasted too long")),
             State::Naming => self.resolved(now, None),
             State::Penalty(_) => self.penalty_over(now),
+            State::Checking => self.not_checked(now),
             State::Answering => self.end(Reply::new(421, Enhanced(4, 3, 0), "The answer took too long")),
             _ if now >= self.deadline => self.end(told("Nothing came for too long")),
             _ => self.look_at_pace(now),

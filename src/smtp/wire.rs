@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::mail::{Address, Domain, Envelope, LocalPart, Recipient, ReversePath};
+use crate::mail::{Address, Body, Domain, Envelope, LocalPart, Recipient, ReversePath};
 use crate::smtp::server::{self, Action, Client, Desk, Peer, Settings};
 use crate::smtp::{Enhanced, MailParameters, Reply, client};
 use crate::time::Instant;
@@ -97,7 +97,8 @@ proptest! {
             .map(|lines| lines.into_iter().flat_map(|line| [line, b"\r\n".to_vec()].concat()).collect())
             .collect();
         let to = ["x1@xyz.com", "nobody@xyz.com", "x2@xyz.com"].map(|a| Address::parse(a).unwrap());
-        let envelope = Envelope::plain(ReversePath::Null, to);
+        let mut envelope = Envelope::plain(ReversePath::Null, to);
+        envelope.body = Body::EightBitMime;
         let (arrived, outcomes) = pass(&messages, &envelope, size);
         prop_assert_eq!(&arrived, &messages);
         for outcome in outcomes {

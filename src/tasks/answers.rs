@@ -46,9 +46,14 @@ pub fn status(station: &Station) -> StatusReport {
         accepted,
         delivered,
         bounced,
+        auth_failures: station.guesses.borrow().total(),
         memory_used_bytes: memory.parts.iter().map(|p| p.used_bytes).sum(),
         memory_bound_bytes: memory.parts.iter().map(|p| p.bound_bytes).sum(),
-        alarms: on_trial(station, now).into_iter().chain(alarms(station, &office, now.wall)).collect(),
+        alarms: on_trial(station, now)
+            .into_iter()
+            .chain(alarms(station, &office, now.wall))
+            .chain(station.guesses.borrow().alarms(now.mono))
+            .collect(),
     }
 }
 
@@ -73,6 +78,7 @@ fn alarms(station: &Station, office: &Office, now: WallTime) -> Vec<String> {
         .map(|(domain, ip, why)| format!("{}: its address {ip} is pending: {why}", domain.name))
         .collect();
     alarms.extend(office.posts().flat_map(|(name, post)| post.alarms().map(move |a| format!("{name}: {a}"))));
+    alarms.extend(office.locked_roads());
     alarms.extend(station.certificates.alarms(config, now));
     alarms.extend(station.signing.alarms());
     alarms.extend(station.wear.alarms(config, office, clock::now()));

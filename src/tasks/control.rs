@@ -139,7 +139,7 @@ fn answer(station: &Rc<Station>, command: Command) -> Result<Report, String> {
         Command::ShowMemory => Report::Memory(answers::memory(station)),
         Command::ShowFlash => Report::Flash(wear::flash(station)),
         Command::ShowConfig => {
-            let text = crate::config::print(&station.config());
+            let text = crate::config::print_shown(&station.config());
             Report::Config(text.lines().map(str::to_owned).collect())
         }
         Command::Queue(..)

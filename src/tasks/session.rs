@@ -17,10 +17,10 @@ use crate::limits::{
 };
 use crate::mail::Domain;
 use crate::mail::envelope::Envelope;
-use crate::os::clock;
+use crate::os::{clock, entropy};
 use crate::relay::intake::{Bearer, Intake, Source};
 use crate::relay::{Answer, Door, FrontDesk, Safe, policy};
-use crate::smtp::server::{Action, Peer, Session, Settings, Tls};
+use crate::smtp::server::{Action, AuthOffer, Peer, Session, Settings, Tls};
 use crate::smtp::{Enhanced, Reply};
 use crate::tasks::station::Station;
 use crate::tasks::stream::Stream;
@@ -32,10 +32,11 @@ use crate::tls::Spoken;
 pub async fn serve(station: Rc<Station>, stream: Async<TcpStream>, door: Door) {
     let client = door.client;
     let tls_first = door.service == Service::Submissions;
-    let desk = FrontDesk::new(station.config(), door);
+    let desk = FrontDesk::new(station.config(), door, station.guesses.clone());
     let name = desk.greeting_name();
     let starttls = !tls_first && station.certificates.can_serve(&name);
-    let settings = Settings { starttls, ..Settings::new(name) };
+    let (tolerant, auth) = (desk.is_tolerant(), auth_offer(&station, &desk));
+    let settings = Settings { starttls, tolerant, auth, ..Settings::new(name) };
     let session = Session::new(settings, Peer { ip: client }, clock::mono());
     let mut visit = Visit {
         station: station.clone(),
@@ -53,6 +54,14 @@ pub async fn serve(station: Rc<Station>, stream: Async<TcpStream>, door: Door) {
     }
     visit.session.closed();
     visit.act().await;
+}
+
+/// AUTH, where anybody has a password.
+fn auth_offer(station: &Station, desk: &FrontDesk) -> Option<AuthOffer> {
+    let mut nonce = [0; 32];
+    entropy::fill(&mut nonce);
+    let offer = AuthOffer { nonce, secret: station.secret, in_the_clear: desk.takes_plaintext_auth() };
+    desk.has_users().then_some(offer)
 }
 
 struct Visit {
@@ -130,12 +139,23 @@ impl Visit {
                 Action::Refused { line, reply } => {
                     log::warn!("{}: {line:?} refused: {reply}", self.desk.door().client)
                 }
+                Action::CheckPassword(check) => {
+                    let verdict = self.station.compute(|| check.run()).await;
+                    self.session.checked(clock::mono(), verdict);
+                }
                 Action::AuthFailed { user } => {
+                    let wait = self.desk.note_guess(clock::mono(), &user);
+                    self.session.penalize(clock::mono(), wait);
                     log::warn!("{}: AUTH failed for {user:?}", self.desk.door().client);
                 }
-                Action::SpeaksTls => {
-                    log::warn!("{}: speaks TLS to a port that begins in the clear", self.desk.door().client);
+                Action::Authenticated(user) => {
+                    log::info!("{}: authenticated as {user}", self.desk.door().client);
                 }
+                Action::SpeaksTls => log::warn!(
+                    "{}: speaks TLS to a port that begins in the clear: set it to STARTTLS, or to the port of \
+                     submissions",
+                    self.desk.door().client
+                ),
                 Action::ClaimDiffers { claimed, verified } => self.note_claim(&claimed, &verified),
                 Action::DataStarts(envelope) => self.begin(envelope),
                 Action::Aborted => self.abandon(),
@@ -186,18 +206,22 @@ impl Visit {
     fn begin(&mut self, envelope: Arc<Envelope>) {
         let config = self.station.config();
         let door = self.desk.door();
-        let author = policy::may_send(&config, door, &envelope.reverse_path).ok().map(|d| d.name.clone());
         let client = self.session.client();
+        let user = client.user.as_ref();
+        let author =
+            policy::may_send(&config, door, user, &envelope.reverse_path).ok().map(|d| d.name.clone());
         let bearer = Bearer::Smtp {
             ip: client.ip,
             claimed: client.claimed.as_ref().map(|c| c.to_string()).unwrap_or_default(),
             verified: client.verified.clone(),
             extended: client.extended,
             cipher: client.tls.as_ref().map(|tls| tls.cipher.clone()),
+            user: client.user.clone(),
         };
         let our_name = self.desk.greeting_name();
-        let source = Source { our_name, author, bearer, drop_bcc: false, full_name: None };
-        let shares = policy::shares(&config, door, &envelope);
+        let tolerant = self.desk.is_tolerant();
+        let source = Source { our_name, author, bearer, drop_bcc: false, full_name: None, tolerant };
+        let shares = policy::shares(&config, door, user, &envelope);
         self.arrival = Some(Arrival::begin(self.station.clone()));
         let envelope = Arc::unwrap_or_clone(envelope);
         let office = &mut self.station.office.borrow_mut();

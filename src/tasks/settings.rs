@@ -48,6 +48,7 @@ impl Settings {
         let path = config_path(data);
         let running = match files::read(&path) {
             Ok(text) => {
+                let text = seal(&path, text);
                 let line = |p: config::Problem| format!("{}:{}: {}", path.display(), p.line, p.what);
                 config::parse(&text).map_err(|problems| problems.into_iter().map(line).collect::<Vec<_>>())?
             }
@@ -77,6 +78,16 @@ impl Settings {
             unsaved: RefCell::new(None),
         }
     }
+}
+
+/// A password that was typed into the file does not stay there.
+fn seal(path: &Path, text: Vec<u8>) -> Vec<u8> {
+    let Some(sealed) = config::text::sealed(&text) else { return text };
+    match files::replace(path, &sealed) {
+        Ok(()) => log::info!("{}: its passwords are verifiers from now on", path.display()),
+        Err(error) => log::error!("{}: its passwords still stand there in clear: {error}", path.display()),
+    }
+    sealed
 }
 
 /// The former configurations as they were saved; what cannot be read is none.
@@ -193,6 +204,7 @@ fn apply(station: &Rc<Station>, spools: Vec<OpenSpool>) {
     {
         let mut office = station.office.borrow_mut();
         office.configure(config.clone());
+        office.try_logins(clock::now());
         spools.into_iter().for_each(|spool| spool.enter(&mut office));
         for domain in &config.domains {
             office.set_quota(&domain.name, posts::quota_bytes(&station.data, &config, domain));

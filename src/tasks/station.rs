@@ -15,11 +15,12 @@ use smol::channel::Sender;
 
 use crate::config::Config;
 use crate::mail::Domain;
+use crate::os::clerk::Clerk;
 use crate::os::clock;
 use crate::os::flusher::Flusher;
 use crate::os::logging::Ring;
 use crate::relay::intake::Intake;
-use crate::relay::{LaneKey, Office, Receipt, Safe};
+use crate::relay::{Guesses, LaneKey, Office, Receipt, Safe};
 use crate::smtp::{Enhanced, Reply};
 use crate::spool::BatchError;
 use crate::tasks::certificates::Certificates;
@@ -46,6 +47,12 @@ pub struct Station {
     pub signing: Signing,
     pub nic: NicKeeper,
     pub flusher: Flusher,
+    /// Checks passwords.
+    pub clerk: Clerk,
+    /// Failed AUTH commands.
+    pub guesses: Rc<RefCell<Guesses>>,
+    /// Makes up what unknown users seem to have (RFC 5802 §9 asks for the same at each attempt).
+    pub secret: [u8; 32],
     pub log: Arc<Ring>,
     pub machinist: Option<Rc<Machinist>>,
     pub watchers: Watchers,
@@ -116,6 +123,8 @@ pub struct Parts {
     pub certificates: Certificates,
     pub nic: NicKeeper,
     pub flusher: Flusher,
+    pub clerk: Clerk,
+    pub secret: [u8; 32],
     pub log: Arc<Ring>,
     /// Where this process is the machine's first.
     pub machinist: Option<Rc<Machinist>>,
@@ -123,8 +132,8 @@ pub struct Parts {
 
 impl Station {
     pub fn new(parts: Parts) -> Rc<Self> {
-        let Parts { executor, data, settings, office, resolver, certificates, nic, flusher, log, machinist } =
-            parts;
+        let Parts { executor, data, settings, office, resolver, certificates, nic, .. } = parts;
+        let Parts { flusher, clerk, secret, log, machinist, .. } = parts;
         let meters = Meters::default();
         meters.started.set(clock::mono());
         let wear = WearMeter::start(&data);
@@ -141,6 +150,9 @@ impl Station {
             machinist,
             nic,
             flusher,
+            clerk,
+            guesses: Rc::default(),
+            secret,
             watchers: Watchers::default(),
             wear,
             stop: Stop::default(),
@@ -197,6 +209,16 @@ impl Station {
             let _ = sender.try_send(job());
         }));
         result.recv().await.ok()
+    }
+
+    /// Computes something on the clerk's thread; `None` when too much waits for that, or the daemon ends.
+    pub async fn compute<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let (sender, result) = smol::channel::bounded(1);
+        let taken = self.clerk.give(Box::new(move || {
+            // Whoever asked may have stopped waiting.
+            let _ = sender.try_send(job());
+        }));
+        if taken { result.recv().await.ok() } else { None }
     }
 
     /// Hands to the flusher what is due to be written at `now`.

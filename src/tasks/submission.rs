@@ -136,6 +136,7 @@ fn begin(station: &Rc<Station>, config: &Config, asked: Submission, start: &[u8]
         bearer: Bearer::Local { user: asked.user },
         drop_bcc: asked.from_header,
         full_name: asked.full_name,
+        tolerant: false,
     };
     Ok(Intake::new(&mut station.office.borrow_mut(), clock::now(), source, envelope, shares))
 }
@@ -264,6 +265,7 @@ pub async fn from_console(
                 bearer: Bearer::Local { user: "console".to_owned() },
                 drop_bcc: false,
                 full_name: None,
+                tolerant: false,
             };
             let intake = {
                 let mut office = station.office.borrow_mut();

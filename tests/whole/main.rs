@@ -6,10 +6,12 @@
 #![allow(clippy::disallowed_methods)]
 
 mod addresses;
+mod auth;
 mod carried;
 mod command_line;
 mod console;
 mod damaged;
+mod devices;
 mod dns;
 mod door;
 mod figures;
@@ -22,6 +24,7 @@ mod power_cut;
 mod queue;
 mod rfc5321;
 mod signing;
+mod smarthost;
 mod tls;
 mod wear;
 mod world;

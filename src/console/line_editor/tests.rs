@@ -155,6 +155,12 @@ fn a_secret_is_neither_shown_nor_remembered() {
     console.types(b"\x1b[A", 1);
     let all: String = console.screen.lines.iter().flatten().collect();
     assert!(!all.contains('g') && !all.contains('*'), "{all}");
+    console.types(b"set domain b.com user b1 password geheim\r", 1);
+    let before = console.screen.lines.len();
+    console.editor.begin("> ", Mode::Command);
+    console.types(b"\x1b[A", 1);
+    let after: String = console.screen.lines[before - 1..].iter().flatten().collect();
+    assert!(!after.contains("geheim"), "{after}");
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn only_clients_relay_and_only_as_their_own_domain() {
         ),
     ];
     for (caption, reached, client, from, expected) in rows {
-        let verdict = check_recipient(&config, &door(reached, client), &path(from), &x1);
+        let verdict = check_recipient(&config, &door(reached, client), None, &path(from), &x1);
         match expected {
             Ok(()) => assert_eq!(verdict, Ok(()), "{caption}"),
             Err(rule) => {
@@ -151,7 +151,7 @@ fn strangers_reach_hosted_users_and_nobody_else() {
     ];
     for (caption, to, refusal) in rows {
         let to = Address::parse(to).unwrap();
-        let verdict = check_recipient(&config, &door(BCD, STRANGER), &path("s@else.org"), &to);
+        let verdict = check_recipient(&config, &door(BCD, STRANGER), None, &path("s@else.org"), &to);
         let code = verdict.err().and_then(|reply| reply.enhanced()).map(|e| e.to_string());
         assert_eq!(code.as_deref(), refusal, "{caption}");
     }
@@ -162,7 +162,7 @@ fn a_message_is_cut_into_the_shares_of_those_who_answer_for_it() {
     let config = config();
     let to = ["x1@xyz.com", "a1@abc.com", "office@abc.com", "far@abc.com", "b2@bcd.com", "x1@xyz.com"];
     let envelope = Envelope::plain(path("b1@bcd.com"), to.iter().map(|t| Address::parse(t).unwrap()));
-    let shares = shares(&config, &door(BCD, BCD_CLIENT), &envelope).unwrap();
+    let shares = shares(&config, &door(BCD, BCD_CLIENT), None, &envelope).unwrap();
     let cut: Vec<(String, Vec<String>)> = shares
         .iter()
         .map(|s| {
@@ -187,6 +187,115 @@ fn a_circle_of_aliases_is_refused_not_followed() {
     config.domains[0].aliases.push(alias("round@bcd.com"));
     config.domains[1].aliases.push(alias("round@abc.com"));
     let envelope = Envelope::plain(path("s@else.org"), [Address::parse("round@abc.com").unwrap()]);
-    let refusal = shares(&config, &door(BCD, STRANGER), &envelope).unwrap_err();
+    let refusal = shares(&config, &door(BCD, STRANGER), None, &envelope).unwrap_err();
     assert_eq!(refusal.enhanced(), Some(Enhanced(5, 4, 6)));
+}
+
+/// The same house, with users.
+fn with_users() -> Config {
+    let verifier = crate::smtp::sasl::Verifier::new("secret", [1; 16]);
+    let users = format!(
+        "{CONFIG}
+        domain bcd.com user b1 verifier {verifier}
+        domain bcd.com user b2 verifier {verifier}
+        domain bcd.com user b2 sends-as info@bcd.com boss@abc.com"
+    );
+    config::parse(users.as_bytes()).expect("the test's configuration")
+}
+
+#[test]
+fn a_user_sends_as_himself_from_anywhere_and_his_domain_speaks() {
+    let config = with_users();
+    for (user, from, allowed) in [
+        ("b1@bcd.com", "b1@bcd.com", true),
+        ("b1@bcd.com", "B1@BCD.com", true),
+        ("b1@bcd.com", "", true),
+        ("b1@bcd.com", "b2@bcd.com", false),
+        ("b1@bcd.com", "a1@abc.com", false),
+        ("b1@bcd.com", "x1@xyz.com", false),
+        ("b2@bcd.com", "b2@bcd.com", true),
+        ("b2@bcd.com", "Info@bcd.com", true),
+        ("b2@bcd.com", "boss@abc.com", true),
+        ("b2@bcd.com", "b1@bcd.com", false),
+        ("b9@bcd.com", "b9@bcd.com", false),
+    ] {
+        let user = Address::parse(user).unwrap();
+        // Even a client of the domain is bound by what it has proved to be.
+        for (reached, client) in
+            [(SHARED, STRANGER), (BCD, STRANGER), (BCD, BCD_CLIENT), ("203.0.113.71", STRANGER)]
+        {
+            let door = door(reached, client);
+            let sender = may_send(&config, &door, Some(&user), &path(from));
+            assert_eq!(
+                sender.as_ref().map(|d| d.name.as_str()).ok(),
+                allowed.then_some("bcd.com"),
+                "{user} {from}"
+            );
+            let verdict = check_sender(&config, &door, Some(&user), true, &path(from));
+            assert_eq!(verdict.is_ok(), allowed, "{user} {from}");
+            if let Err(reply) = verdict {
+                assert_eq!((reply.code(), reply.enhanced()), (553, Some(Enhanced(5, 7, 1))), "{user} {from}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_name_means_a_user_of_the_address_that_was_reached() {
+    let config = with_users();
+    for (reached, name, user) in [
+        (BCD, "b1", Some("b1@bcd.com")),
+        (BCD, "a1@abc.com", Some("a1@abc.com")),
+        (SHARED, "a1", Some("a1@abc.com")),
+        ("203.0.113.2", "b1", None),
+        (BCD, "b1@", None),
+        (BCD, "", None),
+    ] {
+        let named = user_named(&config, &door(reached, STRANGER), name).map(|a| a.to_string());
+        assert_eq!(named.as_deref(), user, "{name:?} at {reached}");
+    }
+}
+
+#[test]
+fn the_submission_port_asks_strangers_who_they_are() {
+    let (config, nobody) = (with_users(), config());
+    let at = |client| Door { service: Service::Submission, ..door(BCD, client) };
+    for (caption, config, client, under_tls, from, told) in [
+        ("a client", &config, BCD_CLIENT, false, "whoever@bcd.com", None),
+        (
+            "a client as another",
+            &config,
+            BCD_CLIENT,
+            false,
+            "a1@abc.com",
+            Some(
+                "550 5.7.1 only users send mail here: a client of bcd.com sends as its users, not as <a1@abc.com>",
+            ),
+        ),
+        ("a stranger", &config, STRANGER, true, "b1@bcd.com", Some("530 5.7.0 Authentication required")),
+        (
+            "a stranger in the clear",
+            &config,
+            STRANGER,
+            false,
+            "b1@bcd.com",
+            Some("530 5.7.0 Authentication required; say STARTTLS first"),
+        ),
+        (
+            "a stranger where there are no users",
+            &nobody,
+            STRANGER,
+            true,
+            "",
+            Some("550 5.7.1 only users send mail here: 198.51.100.7 is no client of bcd.com"),
+        ),
+    ] {
+        let verdict = check_sender(config, &at(client), None, under_tls, &path(from));
+        assert_eq!(verdict.err().map(|reply| reply.to_string()).as_deref(), told, "{caption}");
+        assert_eq!(
+            check_sender(config, &door(BCD, client), None, under_tls, &path(from)),
+            Ok(()),
+            "{caption}, port 25"
+        );
+    }
 }

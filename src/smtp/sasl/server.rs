@@ -1,6 +1,7 @@
 //! The server's side of an exchange: responses in, a challenge or a verdict out. An unknown user is led
 //! through the same steps with a verifier that nothing fits, at the same cost.
 
+use std::fmt;
 use std::mem;
 
 use data_encoding::BASE64;
@@ -17,9 +18,38 @@ pub struct Account {
     pub verifier: Verifier,
 }
 
+/// A password that waits to be compared with a verifier. That is slow on purpose, so it is done elsewhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Check {
+    user: String,
+    password: String,
+    account: Option<Address>,
+    verifier: Verifier,
+}
+
+impl Check {
+    /// Compares them; takes as long whether the user exists or not.
+    pub fn run(self) -> Verdict {
+        let fits = self.verifier.accepts(&self.password);
+        match self.account {
+            Some(user) if fits => Verdict::Admitted(user),
+            _ => Verdict::Refused { user: self.user },
+        }
+    }
+}
+
+/// Passwords do not belong into logs.
+impl fmt::Debug for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Check({})", self.user)
+    }
+}
+
 /// What follows from a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
+    /// Nothing yet: [`Check::run`] gives the verdict.
+    Check(Box<Check>),
     /// Send this and wait for the next response.
     Challenge(Vec<u8>),
     Admitted(Address),
@@ -127,13 +157,12 @@ impl Exchange {
     }
 
     fn check(&self, user: String, password: &str, account: impl Fn(&str) -> Option<Account>) -> Verdict {
-        let account = account(&user);
         let nobody = Verifier::of_nobody(&self.secret, &user);
-        let fits = account.as_ref().map_or(&nobody, |a| &a.verifier).accepts(password);
-        match account {
-            Some(account) if fits => Verdict::Admitted(account.user),
-            _ => Verdict::Refused { user },
-        }
+        let (account, verifier) = match account(&user) {
+            Some(Account { user, verifier }) => (Some(user), verifier),
+            None => (None, nobody),
+        };
+        Verdict::Check(Box::new(Check { user, password: password.to_owned(), account, verifier }))
     }
 
     /// `n,,n=user,r=nonce`
@@ -155,7 +184,8 @@ impl Exchange {
         let [user, client_nonce] = scram::expect(bare, ['n', 'r'])?;
         let user = scram::unescape(user)?;
         let behalf = match behalf {
-            "" => user.clone(),
+            // GNU SASL says so where it means nobody.
+            "" | "a=" => user.clone(),
             behalf => scram::unescape(behalf.strip_prefix("a=")?)?,
         };
         if !scram::is_nonce(client_nonce) {

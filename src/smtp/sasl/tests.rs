@@ -16,15 +16,28 @@ fn exchange(mechanism: Mechanism) -> Exchange {
     Exchange::new(mechanism, "SERVERNONCE".to_owned(), SECRET, None)
 }
 
+fn decided(verdict: Verdict) -> Verdict {
+    if let Verdict::Check(check) = verdict { check.run() } else { verdict }
+}
+
+/// The client's response, derived at once where it must be.
+fn said(client: &mut Login, challenge: &[u8]) -> Result<Vec<u8>, &'static str> {
+    client.respond(challenge).map(|step| match step {
+        Step::Say(response) => response,
+        Step::Derive(derivation) => client.derived(derivation.run()).unwrap(),
+    })
+}
+
 /// Lets a client log in; the verdict, and whether the client believes it.
 fn login(mechanism: Mechanism, user: &str, password: &str) -> (Verdict, bool) {
     let credentials = Credentials { user: user.to_owned(), password: password.to_owned() };
     let mut client = Login::new(mechanism, credentials, "CLIENTNONCE".to_owned()).unwrap();
     let mut server = exchange(mechanism);
-    let mut response = client.initial().unwrap_or_else(|| client.respond(server.first_challenge()).unwrap());
+    let mut response =
+        client.initial().unwrap_or_else(|| said(&mut client, server.first_challenge()).unwrap());
     loop {
-        match server.respond(&response, account) {
-            Verdict::Challenge(challenge) => response = client.respond(&challenge).unwrap(),
+        match decided(server.respond(&response, account)) {
+            Verdict::Challenge(challenge) => response = said(&mut client, &challenge).unwrap(),
             verdict => return (verdict, client.is_done()),
         }
     }
@@ -50,14 +63,14 @@ fn the_example_of_rfc_7677() {
     let mut client = Login::new(Mechanism::ScramSha256, credentials, nonce).unwrap();
     assert_eq!(client.initial().unwrap(), b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO");
     let challenge = b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
-    let last = client.respond(challenge).unwrap();
+    let last = said(&mut client, challenge).unwrap();
     assert_eq!(
         String::from_utf8(last).unwrap(),
         "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
          p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
     );
     assert!(!client.is_done());
-    assert_eq!(client.respond(b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="), Ok(Vec::new()));
+    assert_eq!(said(&mut client, b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="), Ok(Vec::new()));
     assert!(client.is_done());
 }
 
@@ -80,7 +93,7 @@ fn a_server_that_cannot_prove_itself_is_not_believed() {
     let credentials = Credentials { user: "b1".to_owned(), password: "x".to_owned() };
     let mut client = Login::new(Mechanism::ScramSha256, credentials, "CLIENT".to_owned()).unwrap();
     client.initial().unwrap();
-    client.respond(b"r=CLIENTx,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096").unwrap();
+    said(&mut client, b"r=CLIENTx,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096").unwrap();
     assert!(client.respond(b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=").is_err());
 }
 
@@ -137,7 +150,7 @@ fn malformed_responses_are_malformed() {
 fn nobody_speaks_for_others() {
     let refused = Verdict::Refused { user: "b1".to_owned() };
     assert_eq!(exchange(Mechanism::Plain).respond(b"root\0b1\0pass,=word", account), refused);
-    let own = exchange(Mechanism::Plain).respond(b"b1\0b1\0pass,=word", account);
+    let own = decided(exchange(Mechanism::Plain).respond(b"b1\0b1\0pass,=word", account));
     assert!(matches!(own, Verdict::Admitted(_)));
 }
 

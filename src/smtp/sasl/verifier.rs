@@ -5,6 +5,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 
 use data_encoding::BASE64;
+use ring::rand::{SecureRandom, SystemRandom};
 use ring::{digest, hmac, pbkdf2};
 
 use crate::limits::{SCRAM_ITERATIONS, SCRAM_ITERATIONS_MAX};
@@ -33,6 +34,16 @@ impl Verifier {
             stored_key: sha256(&client_key),
             server_key: sign(&salted, b"Server Key"),
         }
+    }
+
+    /// The verifier of `password`, with a salt that is drawn here.
+    ///
+    /// # Panics
+    /// When the kernel gives no randomness.
+    pub fn of(password: &str) -> Self {
+        let mut salt = [0; 16];
+        SystemRandom::new().fill(&mut salt).expect("the kernel gives random bytes");
+        Verifier::new(password, salt)
     }
 
     /// One for a user who does not exist: it looks like any other, and no password fits.

@@ -6,6 +6,7 @@ use super::*;
 use crate::limits::{
     PACE_WINDOW_S, SERVER_ANSWER_WAIT_S, SERVER_CONTENT_WAIT_S, SERVER_PACE_BYTES_PER_MINUTE_MIN,
 };
+use crate::mail::Body;
 use crate::smtp::data::{DataFault, Decoder, Mender};
 
 /// A message on its way.
@@ -240,9 +241,22 @@ impl Session {
         self.stop_if_asked();
     }
 
+    /// What was not declared and may not be sent so (RFC 6152 §3), but for old devices.
+    fn undeclared(&self, message: &Incoming) -> Option<Reply> {
+        let Envelope { body, smtputf8, .. } = *message.envelope;
+        let declared = body != Body::SevenBit || smtputf8 || self.settings.tolerant;
+        let text = "Refused: it has bytes beyond ASCII, and MAIL did not say BODY=8BITMIME";
+        (message.eight_bit && !declared).then(|| Reply::new(550, Enhanced(5, 6, 0), text))
+    }
+
     /// The message is whole, or it was refused.
     fn message_ended(&mut self, now: Instant, message: Incoming) {
-        match message.refusal(self.settings.message_bytes_max) {
+        let refusal = message.refusal(self.settings.message_bytes_max).or_else(|| {
+            let refusal = self.undeclared(&message)?;
+            self.actions.push_back(Action::Aborted);
+            Some(refusal)
+        });
+        match refusal {
             Some(refusal) => {
                 self.content = Vec::new();
                 self.note_refusal(b"(the message)", &refusal);

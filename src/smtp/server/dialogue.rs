@@ -176,6 +176,13 @@ impl Player {
         let content = self.session.take_content();
         self.content.extend(content);
         while let Some(action) = self.session.next_action() {
+            if let Action::CheckPassword(check) = action {
+                self.session.checked(self.now, Some(check.run()));
+                let output = self.session.output().to_vec();
+                self.output.extend(&output);
+                self.session.sent(output.len());
+                continue;
+            }
             let told = self.tell(&action);
             // Every refusal is in the output too.
             if !matches!(action, Action::Refused { .. }) {
@@ -205,7 +212,9 @@ impl Player {
                 String::new()
             }
             Action::StartTls => "start TLS".to_owned(),
+            Action::CheckPassword(_) => unreachable!("done by `collect`"),
             Action::AuthFailed { user } => format!("{user} failed"),
+            Action::Authenticated(user) => format!("{user} authenticated"),
             Action::SpeaksTls => "speaks TLS".to_owned(),
             Action::Close => "close".to_owned(),
         }

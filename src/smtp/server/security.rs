@@ -1,12 +1,13 @@
 //! STARTTLS (RFC 3207): the session begins anew under TLS, knowing nothing that was said in the clear; what
 //! a stranger wrote into the clear stream must never be taken for a command of the client. AUTH (RFC 4954):
-//! who guesses waits longer each time, and is sent away soon.
+//! who guesses waits longer each time, and is sent away soon. Passwords are checked by the driver, because
+//! that takes long on purpose.
 
 use data_encoding::{BASE64, BASE64_NOPAD};
 use ring::hmac;
 
 use super::*;
-use crate::limits::{AUTH_FAILURES_MAX, AUTH_PENALTY_S, TLS_HANDSHAKE_WAIT_S};
+use crate::limits::{AUTH_CHECK_WAIT_S, AUTH_FAILURES_MAX, AUTH_PENALTY_S, TLS_HANDSHAKE_WAIT_S};
 use crate::smtp::sasl::{Mechanism, Verdict};
 
 /// How much of a name that failed is told.
@@ -66,6 +67,7 @@ impl Session {
         initial: Option<&str>,
     ) -> Result<(), Reply> {
         let mechanism = self.check_auth(mechanism)?;
+        desk.may_authenticate(now, &self.client)?;
         if mechanism == Mechanism::Login && initial.is_some() && !self.settings.tolerant {
             return Err(Reply::new(501, Enhanced(5, 5, 4), "AUTH LOGIN takes no initial response"));
         }
@@ -159,11 +161,48 @@ impl Session {
                 self.state = State::Auth(Box::new(exchange));
                 self.reply(now, Reply::new(334, None, BASE64.encode(&challenge)));
             }
+            Verdict::Check(check) => {
+                self.state = State::Checking;
+                self.deadline = now + Duration::from_secs(AUTH_CHECK_WAIT_S);
+                self.actions.push_back(Action::CheckPassword(check));
+            }
+            verdict => self.conclude(now, verdict),
+        }
+    }
+
+    /// The verdict on the password of [`Action::CheckPassword`]; `None` when it could not be checked.
+    pub fn checked(&mut self, now: Instant, verdict: Option<Verdict>) {
+        if let State::Checking = self.state {
+            self.state = State::Idle;
+            match verdict {
+                Some(verdict) => self.conclude(now, verdict),
+                None => self.not_checked(now),
+            }
+            self.stop_if_asked();
+        }
+    }
+
+    /// There was no time to look at the password.
+    pub(super) fn not_checked(&mut self, now: Instant) {
+        self.state = State::Idle;
+        self.reply(now, Reply::new(454, Enhanced(4, 7, 0), "Too many want to authenticate; try again later"));
+    }
+
+    /// The reply to the AUTH that has just failed waits at least so long.
+    pub fn penalize(&mut self, now: Instant, wait: Duration) {
+        if let State::Penalty(_) = self.state {
+            self.deadline = self.deadline.max(now + wait);
+        }
+    }
+
+    fn conclude(&mut self, now: Instant, verdict: Verdict) {
+        match verdict {
             Verdict::Admitted(user) => {
+                self.actions.push_back(Action::Authenticated(user.clone()));
                 self.client.user = Some(user);
                 self.reply(now, Reply::new(235, Enhanced(2, 7, 0), "Welcome"));
             }
-            Verdict::Malformed => {
+            Verdict::Malformed | Verdict::Challenge(_) | Verdict::Check(_) => {
                 let text = "This is no response of the mechanism";
                 self.fail_auth(now, Reply::new(501, Enhanced(5, 5, 2), text));
             }

@@ -21,6 +21,12 @@ impl Dialogue {
         Dialogue::open(from, None, to)
     }
 
+    /// The same, from one of several addresses of `from`.
+    #[track_caller]
+    pub fn connect_from(from: &Host, source: &str, to: &str) -> Dialogue {
+        Dialogue::open(from, Some(source.parse().unwrap()), to)
+    }
+
     /// Connects from the given address of `from`.
     #[track_caller]
     fn open(from: &Host, source: Option<IpAddr>, to: &str) -> Dialogue {

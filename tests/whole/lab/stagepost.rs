@@ -165,6 +165,11 @@ impl<'h> Stagepost<'h> {
         run(self.host.command(BINARY, &args), "")
     }
 
+    /// A file of the data folder, as text.
+    pub fn file(&self, name: &str) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.data.join(name)).unwrap_or_default()).into_owned()
+    }
+
     /// The messages of a hosted mailbox.
     pub fn mailbox(&self, domain: &str, user: &str) -> Vec<Message> {
         let dir = self.data.join("mail").join(domain).join(user).join("new");

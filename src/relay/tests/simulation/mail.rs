@@ -70,8 +70,9 @@ impl World {
             to.iter().map(|to| Address::parse(to).unwrap()),
         );
         let config = self.office.config().clone();
-        let Ok(shares) = policy::shares(&config, &door, &envelope) else { return };
-        let author = policy::may_send(&config, &door, &envelope.reverse_path).ok().map(|d| d.name.clone());
+        let Ok(shares) = policy::shares(&config, &door, None, &envelope) else { return };
+        let author =
+            policy::may_send(&config, &door, None, &envelope.reverse_path).ok().map(|d| d.name.clone());
         assert_eq!(author.is_none(), outside, "who may send");
         let fates: BTreeMap<_, _> = shares
             .iter()
@@ -89,9 +90,10 @@ impl World {
             verified: None,
             extended: true,
             cipher: None,
+            user: None,
         };
         let our_name = Domain::parse("bcd.com").unwrap();
-        let source = Source { our_name, author, bearer, drop_bcc: false, full_name: None };
+        let source = Source { our_name, author, bearer, drop_bcc: false, full_name: None, tolerant: false };
         let intake = Intake::new(&mut self.office, self.now, source, envelope, shares);
         let token = self.ledger.next_token();
         let body = self.body(token);

@@ -27,6 +27,7 @@ fn a_password_is_taken_by_plain_and_login() {
     under_tls(
         "
         C: AUTH PLAIN AGIxAHNlY3JldA==
+        A: b1@bcd.com authenticated
         S: 235 2.7.0 Welcome
         C: AUTH PLAIN AGIxAHNlY3JldA==
         S: 503 5.5.1 You are authenticated already
@@ -38,6 +39,7 @@ fn a_password_is_taken_by_plain_and_login() {
         C: auth plain
         S: 334
         C: AGIxAHNlY3JldA==
+        A: b1@bcd.com authenticated
         S: 235 2.7.0 Welcome",
     );
     under_tls(
@@ -47,6 +49,7 @@ fn a_password_is_taken_by_plain_and_login() {
         C: YjE=
         S: 334 UGFzc3dvcmQ6
         C: c2VjcmV0
+        A: b1@bcd.com authenticated
         S: 235 2.7.0 Welcome",
     );
 }
@@ -126,6 +129,7 @@ fn nobody_shows_a_password_in_the_clear_unasked() {
             C: AUTH LOGIN YjE=
             S: 334 UGFzc3dvcmQ6
             C~ c2VjcmV0\\n
+            A: b1@bcd.com authenticated
             S: 235 2.7.0 Welcome"
         ),
     );

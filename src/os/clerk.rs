@@ -1,0 +1,60 @@
+//! A thread for what takes a while and waits for nothing: the many rounds of a password's verifier. Its queue
+//! is short, because who has to wait longer than that should come again later.
+
+use std::sync::mpsc::{self, SyncSender, TrySendError};
+use std::{io, thread};
+
+use crate::limits::CHECKS_WAITING_MAX;
+
+/// Something to compute. It sends its own result.
+pub type Work = Box<dyn FnOnce() + Send>;
+
+/// Access to the clerk's thread, which ends when this is dropped and its work is done.
+#[derive(Debug)]
+pub struct Clerk {
+    work: SyncSender<Work>,
+}
+
+impl Clerk {
+    /// Starts the thread.
+    pub fn start() -> io::Result<Clerk> {
+        let (work, waiting) = mpsc::sync_channel::<Work>(CHECKS_WAITING_MAX);
+        let run = move || waiting.into_iter().for_each(|work| work());
+        thread::Builder::new().name("clerk".to_owned()).spawn(run)?;
+        Ok(Clerk { work })
+    }
+
+    /// Has something computed. False: too much waits already, and it will not be.
+    pub fn give(&self, work: Work) -> bool {
+        match self.work.try_send(work) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_)) => false,
+            Err(TrySendError::Disconnected(_)) => {
+                log::error!("the clerk's thread has died");
+                false
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_finds_no_room_is_refused_and_the_rest_is_done() {
+        let clerk = Clerk::start().unwrap();
+        let (go, wait) = mpsc::channel::<()>();
+        let (tell, told) = mpsc::channel();
+        assert!(clerk.give(Box::new(move || wait.recv().expect("the test says go"))));
+        let mut taken = 0;
+        for n in 0..2 * CHECKS_WAITING_MAX {
+            let tell = tell.clone();
+            taken += usize::from(clerk.give(Box::new(move || tell.send(n).expect("the test listens"))));
+        }
+        assert!((CHECKS_WAITING_MAX - 1..=CHECKS_WAITING_MAX).contains(&taken), "{taken}");
+        go.send(()).unwrap();
+        drop(tell);
+        assert_eq!(told.iter().count(), taken);
+    }
+}
