@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use crate::limits::{DOMAIN_BYTES_MAX, LOCAL_PART_BYTES_MAX};
+use crate::mail::idn;
 
 /// Why a text is no address; the text says what is wrong, ready for a reply or a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ impl fmt::Display for AddressError {
 
 impl std::error::Error for AddressError {}
 
-/// A mail domain: a host name in lower case without a final dot, or an address literal such as
+/// A mail domain: a host name in lower case and A-labels without a final dot, or an address literal such as
 /// `[192.0.2.1]` or `[IPv6:2001:db8::1]` in its one canonical spelling. At most 255 bytes. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Domain(Arc<str>);
@@ -39,8 +40,13 @@ impl Domain {
     }
 
     /// Parses a host name only: labels of letters, digits and inner hyphens, each at most 63 bytes
-    /// (RFC 1123 §2.1); the last label is not all digits, so that no IPv4 address passes for a name.
+    /// (RFC 1123 §2.1); the last label is not all digits, so that no IPv4 address passes for a name. Labels
+    /// beyond ASCII are U-labels and become A-labels (RFC 5890 §2.3.2.1).
     pub fn host_name(text: &str) -> Result<Self, AddressError> {
+        if !text.is_ascii() && text.len() <= DOMAIN_BYTES_MAX {
+            let ascii = idn::to_ascii(text).ok_or(AddressError("the domain is no host name"))?;
+            return Self::host_name(&ascii);
+        }
         if text.is_empty() {
             return Err(AddressError("the domain is missing"));
         }
@@ -278,6 +284,9 @@ mod tests {
         for other in ["\"b1\"@BCD.com", "\"\\b\\1\"@bcd.COM"] {
             assert_eq!(Address::parse(other).unwrap(), plain, "{other}");
         }
+        let beyond = Address::parse("jörg@BÜCHER.example").unwrap();
+        assert_eq!(beyond, Address::parse("jörg@xn--bcher-kva.example").unwrap());
+        assert_eq!(beyond.to_string(), "jörg@xn--bcher-kva.example");
         let quoted = Address::parse("\"a b@xyz.com\"@bcd.com").unwrap();
         assert_eq!(quoted.domain.as_str(), "bcd.com");
         assert_eq!(quoted.to_string(), "\"a b@xyz.com\"@bcd.com");

@@ -71,6 +71,15 @@ impl Envelope {
     }
 }
 
+impl Envelope {
+    /// Whether an address in it can only be written with SMTPUTF8.
+    pub fn goes_beyond_ascii(&self) -> bool {
+        let sender = self.reverse_path.address().into_iter();
+        let mut all = sender.chain(self.recipients.iter().map(|r| &r.address));
+        all.any(|address| !address.local.as_str().is_ascii())
+    }
+}
+
 impl Recipient {
     /// A recipient without parameters.
     pub fn plain(address: Address) -> Self {

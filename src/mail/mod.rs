@@ -3,7 +3,8 @@
 //!
 //! # What is promised
 //!
-//! - An address is parsed once, and two spellings of one address compare equal ([`address`]).
+//! - An address is parsed once, and two spellings of one address compare equal ([`address`]), its domain in
+//!   U-labels or in A-labels ([`idn`]).
 //! - A message that a user hands in is completed by insertions only; one that passes gets its trace line and
 //!   keeps every other byte; bodies are never touched ([`mod@compose`], [`received`]).
 //! - Nothing that came from outside breaks out of the field it is written into ([`words`], [`received`],
@@ -29,6 +30,7 @@ pub mod encoding;
 pub mod envelope;
 pub mod headers;
 pub mod id;
+pub mod idn;
 pub mod local_text;
 pub mod mend;
 pub mod note;

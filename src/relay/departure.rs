@@ -60,7 +60,7 @@ impl Form {
                 let text = "The header goes beyond ASCII, and the next host does not offer SMTPUTF8";
                 return Err(Reply::new(550, Enhanced(5, 6, 7), text));
             }
-            // An address that needs it is told so by the session.
+            // A recipient whose address needs it is refused by the session.
             envelope.smtputf8 = !envelope.reverse_path.to_string().is_ascii();
         }
         if lacks_eight_bit(envelope, offered) {
@@ -157,5 +157,113 @@ impl Measure {
             false => String::new(),
         };
         (octets + rest.len() as u64, fields.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::recode::Survey;
+    use crate::mail::{Address, ReversePath};
+
+    fn envelope(from: &str) -> Envelope {
+        let address = |text| Address::parse(text).unwrap();
+        Envelope {
+            body: Body::EightBitMime,
+            smtputf8: true,
+            ..Envelope::plain(ReversePath::Address(address(from)), [address("x1@xyz.com")])
+        }
+    }
+
+    fn form(from: &str, message: &str, offered: &Extensions) -> Result<Form, String> {
+        let mut survey = Survey::default();
+        survey.push(message.as_bytes());
+        let form = Form::plain(envelope(from), message.len() as u64);
+        form.within(offered, survey.finish()).map_err(|reply| reply.to_string())
+    }
+
+    /// The whole message as it leaves.
+    fn written(form: &Form, message: &str) -> String {
+        let mut writer = form.writer();
+        let mut out = form.signatures().to_vec();
+        message.as_bytes().chunks(3).for_each(|piece| out.extend_from_slice(&writer.take(piece)));
+        out.extend(writer.finish());
+        String::from_utf8(out).unwrap()
+    }
+
+    const TEXT: &str = "Subject: hi\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n";
+
+    #[test]
+    fn a_message_is_brought_within_what_the_host_offers_or_refused() {
+        let utf8 = Extensions { smtputf8: true, eight_bit_mime: true, ..Extensions::default() };
+        let (eight, none) = (Extensions { smtputf8: false, ..utf8.clone() }, Extensions::default());
+        let (plain, german) = (format!("{TEXT}hello\r\n"), format!("{TEXT}Grüße\r\n"));
+        let header = german.replace("hi", "Grüße");
+        let sealed = "Content-Type: multipart/signed; boundary=x\r\n\r\n--x\r\n\r\nGrüße\r\n--x--\r\n";
+        for (caption, from, message, offered, expected) in [
+            ("all is offered", "b1@bcd.com", &header, &utf8, Ok((true, Body::EightBitMime, true))),
+            ("nothing is needed", "b1@bcd.com", &plain, &none, Ok((false, Body::SevenBit, true))),
+            ("an 8-bit body", "b1@bcd.com", &german, &eight, Ok((false, Body::EightBitMime, true))),
+            ("an 8-bit body, 7-bit host", "b1@bcd.com", &german, &none, Ok((false, Body::SevenBit, false))),
+            ("a header", "b1@bcd.com", &header, &eight, Err("550 5.6.7")),
+            ("a sender", "jörg@bcd.com", &plain, &eight, Ok((true, Body::EightBitMime, true))),
+            ("a seal", "b1@bcd.com", &sealed.to_owned(), &none, Err("554 5.6.3")),
+        ] {
+            match (form(from, message, offered), expected) {
+                (Ok(form), Ok((utf8, body, unchanged))) => {
+                    let got = (form.envelope.smtputf8, form.envelope.body, form.is_unchanged());
+                    assert_eq!(got, (utf8, body, unchanged), "{caption}");
+                }
+                (Err(why), Err(code)) => assert!(why.starts_with(code), "{caption}: {why}"),
+                (got, expected) => panic!("{caption}: {got:?}, not {expected:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_measured_and_signed_is_what_leaves() {
+        let seed = SigningKey::ed25519_pkcs8(&[7; 32]);
+        let bcd = Domain::parse("bcd.com").unwrap();
+        let keys = [SigningKey::from_pkcs8(Domain::parse("s").unwrap(), &seed).unwrap()];
+        let message = format!("From: <b1@bcd.com>\r\n{TEXT}Grüße\r\n");
+        let form = form("b1@bcd.com", &message, &Extensions::default()).unwrap();
+        let (head, body) = message.split_at(message.len() - "Grüße\r\n".len());
+        let mut measure = Measure::new(&form, head.as_bytes());
+        body.as_bytes().chunks(2).for_each(|piece| measure.body(piece));
+        let (octets, fields) = measure.finish(&bcd, &keys, WallTime::from_unix_seconds(1));
+        let form = Form { octets, ..form }.signed(fields);
+        let left = written(&form, &message);
+        assert_eq!(left.len() as u64, form.octets);
+        let (_, leaving) = left.split_once("\r\nFrom: ").unwrap();
+        assert!(
+            leaving.is_ascii() && leaving.contains("quoted-printable\r\n\r\nGr=C3=BC=C3=9Fe\r\n"),
+            "{left}"
+        );
+        let mut hasher = BodyHasher::default();
+        hasher.update(b"Gr=C3=BC=C3=9Fe\r\n");
+        assert!(left.contains(&format!("bh={};", hasher.finish().base64())), "{left}");
+    }
+
+    #[test]
+    fn only_a_from_of_the_domain_alone_is_signed() {
+        let seed = SigningKey::ed25519_pkcs8(&[7; 32]);
+        let bcd = Domain::parse("bcd.com").unwrap();
+        let keys = [SigningKey::from_pkcs8(Domain::parse("s").unwrap(), &seed).unwrap()];
+        for (head, signed) in [
+            ("From: \"Bob\" <b1@bcd.com>\r\n\r\n", true),
+            ("From: b1@BCD.com, b2@bcd.com\r\n\r\n", true),
+            ("From: b1@bcd.com, x1@xyz.com\r\n\r\n", false),
+            ("From: x1@xyz.com\r\n\r\n", false),
+            ("From: b1@bcd.com\r\nFrom: x1@xyz.com\r\n\r\n", false),
+            ("From: b1@sub.bcd.com\r\n\r\n", false),
+            ("From: b1@bcd.com <x1@xyz.com>\r\n\r\n", false),
+            ("From: Bob\r\n\r\n", false),
+            ("Subject: none\r\n\r\n", false),
+        ] {
+            let form = Form::plain(envelope("b1@bcd.com"), head.len() as u64);
+            let measure = Measure::new(&form, head.as_bytes());
+            let (_, fields) = measure.finish(&bcd, &keys, WallTime::from_unix_seconds(1));
+            assert_eq!(!fields.is_empty(), signed, "{head}");
+        }
     }
 }

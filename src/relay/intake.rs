@@ -208,7 +208,8 @@ impl Intake {
 
     fn only_recipient(&self) -> Option<&Address> {
         match self.envelope.recipients.as_slice() {
-            [only] => Some(&only.address),
+            // The field shall not need SMTPUTF8 where the mail goes on without it (RFC 6531 §3.7.3).
+            [only] if only.address.local.as_str().is_ascii() => Some(&only.address),
             _ => None,
         }
     }

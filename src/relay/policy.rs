@@ -313,6 +313,8 @@ fn add(
             shares.last_mut().expect("just pushed")
         }
     };
+    // An alias may lead to an address that the client could not have written.
+    share.envelope.smtputf8 |= !recipient.address.local.as_str().is_ascii();
     if !share.envelope.recipients.iter().any(|r| r.address == recipient.address) {
         share.envelope.recipients.push(recipient);
     }

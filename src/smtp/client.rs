@@ -220,12 +220,13 @@ impl Session {
     /// outcome is a deferral.
     pub fn start(&mut self, now: Instant, envelope: &Envelope, size: u64) {
         let transaction = Transaction::new(envelope, size, &self.extensions);
+        let nobody = transaction.nobody();
         if !self.is_ready() {
             let reply = Reply::new(451, Enhanced(4, 4, 2), "The connection takes no more mail");
             return self.events.push_back(Event::Finished(transaction.outcome(reply)));
         }
         self.state = State::Transaction(transaction);
-        if let Some(reply) = self.obstacle(envelope, size) {
+        if let Some(reply) = self.obstacle(envelope, size).or(nobody) {
             return self.finish(reply);
         }
         self.mails_left = self.mails_left.map(|left| left.saturating_sub(1));

@@ -154,11 +154,12 @@ fn bdat(argument: &str) -> Command<'static> {
 fn mail(argument: &str) -> Result<Command<'static>, Reply> {
     let (path, rest) = path(argument, "FROM:", "Write MAIL FROM:<address>", BAD_SENDER)?;
     let parameters = MailParameters::parse(rest)?;
+    let utf8 = !path.is_ascii();
     let path = match path {
         "" => ReversePath::Null,
         _ => ReversePath::Address(address(path, BAD_SENDER)?),
     };
-    if !path.to_string().is_ascii() && !parameters.smtputf8 {
+    if utf8 && !parameters.smtputf8 {
         return Err(Reply::new(553, Enhanced(5, 6, 7), "An address beyond ASCII needs SMTPUTF8"));
     }
     Ok(Command::Mail(path, parameters))
@@ -166,7 +167,7 @@ fn mail(argument: &str) -> Result<Command<'static>, Reply> {
 
 fn rcpt(argument: &str) -> Result<Command<'static>, Reply> {
     let (path, rest) = path(argument, "TO:", "Write RCPT TO:<address>", BAD_RECIPIENT)?;
-    let parameters = RcptParameters::parse(rest)?;
+    let parameters = RcptParameters { utf8: !path.is_ascii(), ..RcptParameters::parse(rest)? };
     if path.is_empty() {
         return Err(Reply::new(501, BAD_RECIPIENT, "The recipient's address is missing"));
     }

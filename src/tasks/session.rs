@@ -36,7 +36,7 @@ pub async fn serve(station: Rc<Station>, stream: Async<TcpStream>, door: Door) {
     let name = desk.greeting_name();
     let starttls = !tls_first && station.certificates.can_serve(&name);
     let (tolerant, auth) = (desk.is_tolerant(), auth_offer(&station, &desk));
-    let settings = Settings { starttls, tolerant, auth, ..Settings::new(name) };
+    let settings = Settings { starttls, smtputf8: true, tolerant, auth, ..Settings::new(name) };
     let session = Session::new(settings, Peer { ip: client }, clock::mono());
     let mut visit = Visit {
         station: station.clone(),

@@ -129,6 +129,7 @@ fn begin(station: &Rc<Station>, config: &Config, asked: Submission, start: &[u8]
     if !start.is_ascii() {
         envelope.body = Body::EightBitMime;
     }
+    envelope.smtputf8 = envelope.goes_beyond_ascii();
     let shares = policy::shares_for(config, Some(domain), &envelope)?;
     let source = Source {
         our_name: domain.ehlo_name().clone(),
@@ -256,6 +257,7 @@ pub async fn from_console(
     if !message.is_ascii() {
         envelope.body = Body::EightBitMime;
     }
+    envelope.smtputf8 = envelope.goes_beyond_ascii();
     let handed_in = match policy::shares_for(&config, Some(domain), &envelope) {
         Err(reply) => Err(reply.into()),
         Ok(shares) => {

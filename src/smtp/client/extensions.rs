@@ -87,7 +87,7 @@ impl Limits {
     }
 
     /// For each recipient in turn whether it may be named in one transaction with those before it.
-    pub(super) fn fitting(&self, recipients: &[Recipient]) -> Vec<bool> {
+    pub(super) fn fitting<'r>(&self, recipients: impl Iterator<Item = &'r Recipient>) -> Vec<bool> {
         let rcpt_max = self.rcpt_max.unwrap_or(usize::MAX);
         let domains_max = self.rcpt_domain_max.unwrap_or(usize::MAX);
         let (mut named, mut domains) = (0, BTreeSet::new());
@@ -100,6 +100,6 @@ impl Limits {
             }
             fits
         };
-        recipients.iter().map(fits).collect()
+        recipients.map(fits).collect()
     }
 }

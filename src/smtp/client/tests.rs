@@ -300,6 +300,31 @@ fn what_the_server_does_not_offer_is_refused_here() {
 }
 
 #[test]
+fn who_needs_smtputf8_is_refused_and_the_others_get_the_message() {
+    play(
+        "
+        S: 220 xyz.com
+        C: EHLO bcd.com
+        S: 250 xyz.com
+        E: ready
+        H: start jörg@xyz.com x1@bücher.example
+        C: MAIL FROM:<b1@bcd.com>
+        S: 250 ok
+        C: RCPT TO:<x1@xn--bcher-kva.example>
+        S: 250 ok
+        C: DATA
+        S: 354 go on
+        E: send
+        H: end
+        C: .
+        S: 250 ok
+        E: no 553 5.6.7 The next host does not offer SMTPUTF8 / ok 250 ok
+        H: start jörg@xyz.com
+        E: no 553 5.6.7 The next host does not offer SMTPUTF8",
+    );
+}
+
+#[test]
 fn limits_of_the_server_are_kept() {
     play(
         "

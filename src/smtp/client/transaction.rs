@@ -41,11 +41,19 @@ pub(super) enum Phase {
 impl Transaction {
     pub(super) fn new(envelope: &Envelope, size: u64, offered: &Extensions) -> Self {
         let later = Reply::new(452, Enhanced(4, 5, 3), "The next host takes no more recipients at once");
-        let fitting = offered.limits.fitting(&envelope.recipients);
+        let beyond = Reply::new(553, Enhanced(5, 6, 7), "The next host does not offer SMTPUTF8");
+        let sayable =
+            |r: &Recipient| envelope.smtputf8 && offered.smtputf8 || r.address.local.as_str().is_ascii();
+        let mut fitting =
+            offered.limits.fitting(envelope.recipients.iter().filter(|r| sayable(r))).into_iter();
+        let refusal = |r: &Recipient| match sayable(r) {
+            true => (fitting.next() == Some(false)).then(|| later.clone()),
+            false => Some(beyond.clone()),
+        };
         Transaction {
             mail: mail_line(envelope, size, offered),
             recipients: envelope.recipients.clone(),
-            refusals: fitting.into_iter().map(|fits| (!fits).then(|| later.clone())).collect(),
+            refusals: envelope.recipients.iter().map(refusal).collect(),
             accepted: 0,
             mail_refusal: None,
             phase: Phase::Commands,
@@ -64,6 +72,14 @@ impl Transaction {
 
     fn rcpt_line(&self, index: usize, offered: &Extensions) -> String {
         rcpt_line(&self.recipients[index], offered)
+    }
+
+    /// Why nobody is to be named at all.
+    pub(super) fn nobody(&self) -> Option<Reply> {
+        match self.next_named(0) {
+            None => self.refusals.iter().flatten().next().cloned(),
+            Some(_) => None,
+        }
     }
 
     /// The first recipient from `index` on that is still to be named.
@@ -151,7 +167,7 @@ impl Session {
         let State::Transaction(transaction) = &mut self.state else { return };
         match (reply.is_success(), self.extensions.pipelining) {
             (true, true) => {}
-            (true, false) => self.say_rcpt(now, 0),
+            (true, false) => self.say_rcpt(now, self.next_named(0).unwrap_or_default()),
             (false, true) => transaction.mail_refusal = Some(reply),
             (false, false) => self.finish(reply),
         }

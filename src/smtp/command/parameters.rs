@@ -26,6 +26,8 @@ pub struct RcptParameters {
     pub notify: Option<Notify>,
     /// `type;xtext`, at most 500 bytes.
     pub orcpt: Option<String>,
+    /// The path itself goes beyond ASCII: its local part, or its domain in U-labels.
+    pub utf8: bool,
 }
 
 /// Bytes of ENVID (RFC 3461 §4.4) and of ORCPT (§4.2).
@@ -185,10 +187,29 @@ fn orcpt(value: &str) -> Result<String, Reply> {
         return Err(bad("ORCPT", "is TYPE;ADDRESS"));
     };
     let atom = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    if kind.eq_ignore_ascii_case("utf-8") && !address.is_ascii() {
+        let address = embedded(address);
+        return match is_xtext(&address) && kind.len() + 1 + address.len() <= ORCPT_BYTES_MAX {
+            true => Ok(format!("{kind};{address}")),
+            false => Err(bad("ORCPT", "is no utf-8;ADDRESS of at most 500 bytes")),
+        };
+    }
     if kind.is_empty() || !kind.bytes().all(atom) || address.is_empty() || !is_xtext(address) {
         return Err(bad("ORCPT", "is TYPE;ADDRESS with the address as xtext"));
     }
     Ok(value.to_owned())
+}
+
+/// An address of the type `utf-8` in the form that needs no SMTPUTF8: `\x{F6}` for `ö` (RFC 6533 §3).
+fn embedded(address: &str) -> String {
+    let mut out = String::with_capacity(address.len() * 2);
+    for c in address.chars() {
+        match c.is_ascii() {
+            true => out.push(c),
+            false => out += &format!("\\x{{{:X}}}", u32::from(c)),
+        }
+    }
+    out
 }
 
 /// `xtext` of RFC 3461 §4 whose meaning is printable ASCII.

@@ -308,6 +308,8 @@ fn smtputf8_is_taken_where_it_is_offered() {
             S: 250 2.1.0 Sender ok
             C: RCPT TO:<jos\\xc3\\xa9@bcd.com>
             S: 553 5.6.7 An address beyond ASCII needs SMTPUTF8
+            C: RCPT TO:<b1@b\\xc3\\xbccher.example>
+            S: 553 5.6.7 An address beyond ASCII needs SMTPUTF8
             C: RSET
             S: 250 2.0.0 Reset
             C: MAIL FROM:<jos\\xc3\\xa9@a.example> SMTPUTF8
