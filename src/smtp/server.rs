@@ -197,6 +197,8 @@ pub struct Session {
     content: Vec<u8>,
     errors: usize,
     refused_recipients: usize,
+    /// A chunk that nobody wanted has been counted as an error; those behind it are not.
+    chunks_skipped: bool,
     auth_failures: usize,
     /// Exchanges of AUTH so far; no two have one nonce.
     auth_turns: u64,
@@ -262,6 +264,7 @@ impl Session {
             content: Vec::new(),
             errors: 0,
             refused_recipients: 0,
+            chunks_skipped: false,
             auth_failures: 0,
             auth_turns: 0,
             last_moment: now + Duration::from_secs(SERVER_SESSION_S_MAX),

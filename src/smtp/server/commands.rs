@@ -194,6 +194,7 @@ impl Session {
             return Err(Reply::new(552, Enhanced(5, 3, 4), text));
         }
         desk.mail(&self.client, &path, &parameters)?;
+        self.chunks_skipped = false;
         self.state = State::Mail(Envelope {
             reverse_path: path,
             recipients: Vec::new(),
@@ -222,7 +223,7 @@ impl Session {
             ForwardPath::Address(address) => address,
             ForwardPath::Postmaster(user) => desk.complete(user),
         };
-        if !address.local.as_str().is_ascii() && !envelope.smtputf8 {
+        if (parameters.utf8 || !address.local.as_str().is_ascii()) && !envelope.smtputf8 {
             let text = "An address beyond ASCII needs SMTPUTF8";
             return Err(Reply::new(553, Enhanced(5, 6, 7), text));
         }
