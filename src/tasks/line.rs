@@ -21,7 +21,7 @@ use crate::limits::{
 use crate::mail::recode::Survey;
 use crate::mail::{Domain, Envelope, QueueId};
 use crate::os::{clock, entropy, sockets};
-use crate::relay::{Answer, Attempt, Content, Form, Host, LaneKey, Measure, departure};
+use crate::relay::{Answer, Attempt, Content, Form, Host, LaneKey, Measure, NextHop, departure};
 use crate::smtp::client::{Event, Session};
 use crate::smtp::sasl::Credentials;
 use crate::smtp::{Enhanced, Reply};
@@ -39,6 +39,8 @@ pub struct Line {
     stream: Stream,
     session: Session,
     reused: bool,
+    /// The host's name is the configuration's, and not what DNS said without proof.
+    named: bool,
     /// What the connection is under, in words.
     tls: Option<Arc<str>>,
     /// The exchange so far, for a watcher of the next message; kept while somebody watches at all.
@@ -53,7 +55,7 @@ pub async fn reach(station: &Rc<Station>, key: &LaneKey) -> Result<Line, Attempt
     let mut last = None;
     for target in targets {
         match Line::reach(station, &target, &ehlo, &key.terms).await {
-            Ok(line) => return Ok(line),
+            Ok(line) => return Ok(Line { named: matches!(key.hop, NextHop::Host(_)), ..line }),
             Err(attempt) => {
                 log::info!("{} to {} [{}]: {}", key.sender, target.host, target.address, attempt.answer());
                 let settled = matches!(attempt, Attempt::NotAdmitted(_));
@@ -193,7 +195,8 @@ impl Line {
         let host = target.host.as_str().into();
         let stream = Stream::Clear(stream);
         let station = station.clone();
-        let mut line = Line { station, host, stream, session, tls: None, reused: false, seen: Vec::new() };
+        let mut line =
+            Line { station, host, stream, session, tls: None, reused: false, named: false, seen: Vec::new() };
         if target.address.port() == SUBMISSIONS_PORT {
             let until = clock::mono() + Duration::from_secs(TLS_HANDSHAKE_WAIT_S);
             let done = line.shake_hands(until).await;
@@ -239,6 +242,9 @@ impl Line {
             self.session.record_transcript();
         }
         self.show_seen(id);
+        if let Some(attempt) = self.too_open_for(envelope) {
+            return vec![attempt; envelope.recipients.len()];
+        }
         let form = match self.form(owner, id, envelope, content).await {
             Ok(form) => form,
             Err(attempt) => return vec![attempt; envelope.recipients.len()],
@@ -272,6 +278,23 @@ impl Line {
         let reports = self.session.extensions().dsn;
         let host = Host { name: self.host.clone(), reports, tls: self.tls.clone() };
         Answer { host: Some(host), reply }
+    }
+
+    /// Why a message of REQUIRETLS cannot go this way (RFC 8689 §4.2.1): the host must be the one that is meant,
+    /// which MX records without DNSSEC do not prove. Whether it offers REQUIRETLS, the session looks after.
+    fn too_open_for(&self, envelope: &Envelope) -> Option<Attempt> {
+        let offered = self.tls.is_some() && self.session.extensions().require_tls;
+        if !envelope.require_tls || !offered {
+            return None;
+        }
+        let why = match self.verified() {
+            Ok(()) if self.named => return None,
+            Ok(()) => "its name comes from DNS without proof; a route to a named host would do".to_owned(),
+            Err(why) => format!("its certificate does not do: {why}"),
+        };
+        let text = format!("The message requires TLS all the way, but {}: {why}", self.host);
+        let reply = Reply::new(550, Enhanced(5, 7, 10), text);
+        Some(Attempt::Refused(Answer { host: None, reply }))
     }
 
     /// The message as this host gets it: re-encoded where the host needs that, then signed.
