@@ -1,5 +1,5 @@
 //! Reports to the sender: not delivered, late, delivered. Source: RFC 3464 and RFC 6522 (form), RFC 3461
-//! (who wants which), RFC 3834 (`Auto-Submitted`).
+//! (who wants which), RFC 3834 (`Auto-Submitted`), RFC 6533 (addresses and fields beyond ASCII).
 //! Danger: a report about a report would run in a circle, so a message with the null reverse-path has
 //! none; and what remote hosts said is foreign text that must not break out of its place.
 
@@ -188,7 +188,8 @@ pub fn report(reporter: &Reporter<'_>, original: &Original<'_>, outcomes: &[Outc
     returned.append(&mut message, &boundary);
     message.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
     let mut envelope = Envelope::plain(ReversePath::Null, [sender.clone()]);
-    envelope.smtputf8 = !sender.to_string().is_ascii();
+    envelope.smtputf8 = envelope.goes_beyond_ascii();
+    envelope.require_tls = original.envelope.require_tls;
     envelope.body = if message.is_ascii() { Body::SevenBit } else { Body::EightBitMime };
     Some(Report { envelope, message })
 }
@@ -332,10 +333,12 @@ struct Returned<'a> {
 }
 
 impl<'a> Returned<'a> {
-    /// All of a small message when the sender asked for it and it failed (RFC 3461 §4.3), else its fields.
+    /// All of a small message when the sender asked for it and it failed (RFC 3461 §4.3), else its fields; of
+    /// one that must go under TLS never more than these (RFC 8689 §5).
     fn of(original: &Original<'a>, gravest: Kind) -> Self {
         let small = original.whole && original.start.len() <= RETURNED_MESSAGE_BYTES_MAX;
-        if small && gravest == Kind::Failure && original.envelope.ret == Some(Ret::Full) {
+        let open = !original.envelope.require_tls;
+        if small && open && gravest == Kind::Failure && original.envelope.ret == Some(Ret::Full) {
             return Returned { content: original.start, whole: true };
         }
         let section = Section::of(original.start);
@@ -351,7 +354,15 @@ impl<'a> Returned<'a> {
 
     fn append(&self, message: &mut Vec<u8>, boundary: &str) {
         let eight_bit = !self.content.is_ascii();
+        let fields = Section::of(self.content).as_bytes();
+        let utf8 = !fields.is_ascii() && std::str::from_utf8(fields).is_ok();
         let form = match (self.whole, eight_bit) {
+            (true, true) if utf8 => {
+                "Content-Type: message/global\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+            }
+            (false, true) if utf8 => {
+                "Content-Type: message/global-headers\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+            }
             (true, true) => "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\n",
             (true, false) => "Content-Type: message/rfc822\r\n\r\n",
             (false, true) => {
@@ -362,7 +373,7 @@ impl<'a> Returned<'a> {
         let what = if self.whole { "Your message" } else { "Your message's header" };
         let part = format!("\r\n--{boundary}\r\nContent-Description: {what}\r\n{form}");
         message.extend_from_slice(part.as_bytes());
-        if eight_bit && !self.whole {
+        if utf8 || eight_bit && !self.whole {
             append_quoted_printable(message, self.content);
         } else {
             message.extend_from_slice(self.content);

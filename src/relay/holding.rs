@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use crate::config::SpoolMode;
 use crate::limits::RESIDENT_CONTENT_BYTES_MAX;
+use crate::mail::bounce::{Kind, is_wanted};
 use crate::mail::{Domain, QueueId};
 use crate::relay::active::{Active, Body, Content, Footing};
 use crate::relay::judge::{Answer, Verdict};
@@ -36,10 +37,15 @@ impl Office {
         }
     }
 
-    /// How long a message may be held: as long as all of its domains allow. `None`: not at all.
+    /// How long a message may be held: as long as all of its domains allow. `None`: not at all. Who asked to
+    /// hear of success gets a report, and a report needs a message that is stored.
     fn patience(&self, message: &Composed) -> Option<std::time::Duration> {
         let bytes = (message.head.len() + message.body.len()) * message.shares.len();
         if self.resident_bytes + bytes > RESIDENT_CONTENT_BYTES_MAX || message.shares.is_empty() {
+            return None;
+        }
+        let mut recipients = message.shares.iter().flat_map(|share| &share.envelope.recipients);
+        if recipients.any(|recipient| is_wanted(recipient, Kind::Success)) {
             return None;
         }
         let times = message.shares.iter().map(|share| match self.config.domain(&share.owner)?.spool {

@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::limits::{DELAY_NOTICE_AFTER_S, RETURNED_MESSAGE_BYTES_MAX};
 use crate::mail::bounce::{self, Cause, Fate, Original, Reporter};
 use crate::mail::headers::Section;
-use crate::mail::{Domain, QueueId};
+use crate::mail::{Domain, QueueId, Ret};
 use crate::relay::active::{Active, Body};
 use crate::relay::judge::{Answer, Verdict};
-use crate::relay::office::Office;
+use crate::relay::office::{Office, Post};
 use crate::relay::policy;
 use crate::relay::storing::Composed;
 use crate::time::{Now, WallTime};
@@ -21,11 +21,16 @@ impl Office {
         let config = self.config.clone();
         let domain = config.domain(owner)?;
         let (report_id, unique) = (self.next_id(now), self.random());
-        let active = self.posts.get_mut(owner)?.active.get_mut(&id).filter(|a| !a.deleted)?;
+        let Post { log, flash, active, .. } = self.posts.get_mut(owner)?;
+        let active = active.get_mut(&id).filter(|a| !a.deleted)?;
         let reporter =
             Reporter { our_name: domain.ehlo_name(), domain: owner, id: report_id, now: now.wall, unique };
         let expires = active.meta.received + domain.retry.expire;
-        let start = returned_part(active);
+        let mut start = active.content.head.to_vec();
+        if may_be_returned_whole(active) {
+            let body = body_of(active, |offset, piece| log.read_body(&**flash, id, offset, piece).ok());
+            start.extend(body.unwrap_or_default());
+        }
         let whole = start.len() as u64 == active.content.octets();
         let causes = causes(active);
         let outcomes = outcomes(active, &causes, now.wall, expires);
@@ -92,13 +97,25 @@ fn outcomes<'a>(
     rows.collect()
 }
 
-/// As much of the message as a report may return: all of it where it is small and at hand, else its head.
-fn returned_part(active: &Active) -> Vec<u8> {
-    let mut part = active.content.head.to_vec();
-    if let Body::Memory(body) = &active.content.body
-        && active.content.octets() <= RETURNED_MESSAGE_BYTES_MAX as u64
-    {
-        part.extend_from_slice(body);
+/// Whether a report may return all of the message: the sender asked for that, and it is small.
+fn may_be_returned_whole(active: &Active) -> bool {
+    let small = active.content.octets() <= RETURNED_MESSAGE_BYTES_MAX as u64;
+    small && active.meta.envelope.ret == Some(Ret::Full)
+}
+
+/// The body, from memory or by `read`, which fills a buffer from an offset on.
+fn body_of(active: &Active, mut read: impl FnMut(u64, &mut [u8]) -> Option<usize>) -> Option<Vec<u8>> {
+    let len = match &active.content.body {
+        Body::Memory(body) => return Some(body.to_vec()),
+        Body::Spool(len) => usize::try_from(*len).ok()?,
+    };
+    let mut body = vec![0; len];
+    let mut at = 0;
+    while at < len {
+        match read(at as u64, &mut body[at..])? {
+            0 => return None,
+            n => at += n,
+        }
     }
-    part
+    Some(body)
 }

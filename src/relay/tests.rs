@@ -317,3 +317,26 @@ fn identities_never_share_a_lane() {
     senders.sort();
     assert_eq!(senders.iter().map(Domain::as_str).collect::<Vec<_>>(), ["abc.com", "bcd.com"]);
 }
+
+#[test]
+fn who_asks_to_hear_of_success_hears_of_it_though_the_domain_holds_its_mail() {
+    let mut desk = Desk::new();
+    let config = desk.office.config().clone();
+    let from = Address::parse("b1@bcd.com").unwrap();
+    let mut envelope = Envelope::plain(ReversePath::Address(from), [Address::parse("x1@xyz.com").unwrap()]);
+    envelope.recipients[0].notify = Some(crate::mail::Notify { success: true, failure: true, delay: false });
+    let shares = shares_for(&config, config.domain(&Domain::parse("bcd.com").unwrap()), &envelope).unwrap();
+    let id = desk.office.next_id(desk.now);
+    let head = b"From: b1@bcd.com\r\n\r\n".to_vec();
+    let composed = Composed { id, shares, origin: "test".to_owned(), head, body: b"text\r\n".to_vec() };
+    let receipt = desk.office.accept(desk.now, composed).unwrap();
+    assert_eq!(desk.office.held_until(receipt), None, "a report needs a message that is stored");
+    while desk.flush() {}
+    let host = Host { name: "xyz.com".into(), reports: false, tls: None };
+    let yes = Reply::new(250, Enhanced(2, 0, 0), "ok");
+    desk.hosts_say(|_| Attempt::Accepted(Answer { host: Some(host.clone()), reply: yes.clone() }));
+    while desk.flush() {}
+    desk.office.activate_due(desk.now);
+    let jobs = desk.mailboxes_take_everything();
+    assert_eq!(jobs.iter().map(|job| job.user.as_str()).collect::<Vec<_>>(), ["b1"], "the report");
+}
