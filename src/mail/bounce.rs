@@ -278,9 +278,9 @@ fn machine_part(reporter: &Reporter<'_>, original: &Original<'_>, outcomes: &[&O
 fn push_recipient(out: &mut String, outcome: &Outcome<'_>) {
     let Outcome { recipient, fate, last_attempt } = outcome;
     if let Some((kind, original)) = recipient.orcpt.as_ref().and_then(|orcpt| orcpt.split_once(';')) {
-        push(out, "Original-Recipient", &format!("{kind}; {}", decode_xtext(original)));
+        push(out, "Original-Recipient", &typed_address(kind, &decode_xtext(original)));
     }
-    push(out, "Final-Recipient", &typed_address(&recipient.address));
+    push(out, "Final-Recipient", &typed_address("rfc822", &recipient.address.to_string()));
     push(out, "Action", fate.action());
     push(out, "Status", fate.status());
     if let Some(host) = fate.host() {
@@ -299,10 +299,9 @@ fn push_recipient(out: &mut String, outcome: &Outcome<'_>) {
 }
 
 /// `rfc822; x1@xyz.com`, or for an address beyond ASCII its 7-bit form of RFC 6533 §3.
-fn typed_address(address: &Address) -> String {
-    let text = address.to_string();
+fn typed_address(kind: &str, text: &str) -> String {
     if text.is_ascii() {
-        return format!("rfc822; {text}");
+        return format!("{kind}; {text}");
     }
     let mut out = String::from("utf-8; ");
     for c in text.chars() {

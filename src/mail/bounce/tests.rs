@@ -236,6 +236,29 @@ fn addresses_beyond_ascii_travel_in_seven_bits() {
 }
 
 #[test]
+fn a_header_in_utf8_comes_back_as_such_in_seven_bits() {
+    let x1 = recipient("x1@xyz.com");
+    let full = Envelope { ret: Some(Ret::Full), ..envelope() };
+    let (utf8, other) =
+        ("Subject: Grüße\r\n\r\nGrüße\r\n".as_bytes(), &b"Subject: Gr\xfc\xdfe\r\n\r\nhi\r\n"[..]);
+    for (caption, envelope, start, expected) in [
+        ("header", &envelope(), utf8, "message/global-headers"),
+        ("whole", &full, utf8, "message/global"),
+        ("another charset", &envelope(), other, "text/rfc822-headers"),
+    ] {
+        let report = report_on(envelope, start, &[outcome(&x1, Fate::Failed(REFUSED))]).unwrap();
+        assert!(report.message.is_ascii(), "{caption}");
+        let parsed = three_parts(&report.message);
+        assert_eq!(parsed.subparts[2].ctype.mimetype, expected, "{caption}");
+        assert!(parsed.subparts[2].get_body_raw().unwrap().starts_with(&start[..11]), "{caption}");
+    }
+    let sealed = Envelope { require_tls: true, ..full };
+    let report = report_on(&sealed, ORIGINAL.as_bytes(), &[outcome(&x1, Fate::Failed(REFUSED))]).unwrap();
+    assert!(report.envelope.require_tls);
+    assert_eq!(three_parts(&report.message).subparts[2].ctype.mimetype, "text/rfc822-headers");
+}
+
+#[test]
 fn a_small_message_comes_back_whole_when_asked_for() {
     let x1 = recipient("x1@xyz.com");
     let full = Envelope { ret: Some(Ret::Full), ..envelope() };

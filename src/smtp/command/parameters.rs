@@ -212,11 +212,13 @@ fn embedded(address: &str) -> String {
     out
 }
 
-/// `xtext` of RFC 3461 §4 whose meaning is printable ASCII.
+/// Whether this is `xtext` of RFC 3461 §4 whose meaning is printable. Beyond ASCII the meaning is UTF-8: so
+/// hosts write addresses that go beyond it where the type is still `rfc822`.
 fn is_xtext(text: &str) -> bool {
     let mut bytes = text.bytes();
+    let mut meaning = Vec::with_capacity(text.len());
     while let Some(b) = bytes.next() {
-        let meant = match b {
+        meaning.push(match b {
             b'+' => {
                 let (Some(high), Some(low)) = (bytes.next().and_then(hex), bytes.next().and_then(hex)) else {
                     return false;
@@ -225,12 +227,9 @@ fn is_xtext(text: &str) -> bool {
             }
             b'!'..=b'~' if b != b'=' => b,
             _ => return false,
-        };
-        if !(b' '..=b'~').contains(&meant) {
-            return false;
-        }
+        });
     }
-    true
+    std::str::from_utf8(&meaning).is_ok_and(|meaning| !meaning.chars().any(char::is_control))
 }
 
 /// The value of an upper-case hexadecimal digit.

@@ -98,6 +98,15 @@ fn rcpt_parameters_are_read() {
     let Ok(Command::Rcpt(_, parameters)) = parse(line) else { panic!() };
     assert_eq!(parameters.notify, Some(Notify { success: false, failure: true, delay: true }));
     assert_eq!(parameters.orcpt.as_deref(), Some("rfc822;a+2Bc@b.example"));
+    for (said, kept) in [
+        ("rfc822;j+C3+B6rg@b.example", "rfc822;j+C3+B6rg@b.example"),
+        ("utf-8;jörg@b.example", "utf-8;j\\x{F6}rg@b.example"),
+        ("utf-8;j\\x{F6}rg@b.example", "utf-8;j\\x{F6}rg@b.example"),
+    ] {
+        let line = format!("RCPT TO:<a@b.example> ORCPT={said}");
+        let Ok(Command::Rcpt(_, parameters)) = parse(line.as_bytes()) else { panic!("{line}") };
+        assert_eq!(parameters.orcpt.as_deref(), Some(kept));
+    }
     let Ok(Command::Rcpt(_, parameters)) = parse(b"RCPT TO:<a@b.example> NOTIFY=NEVER") else { panic!() };
     assert_eq!(parameters.notify, Some(Notify::NEVER));
 }
@@ -135,6 +144,7 @@ fn a_bad_parameter_is_told_what_is_wrong() {
         ("ORCPT=x", "501 5.5.4 ORCPT is TYPE;ADDRESS"),
         ("ORCPT=;x", "501 5.5.4 ORCPT is TYPE;ADDRESS with the address as xtext"),
         ("ORCPT=rfc822;a+0A", "501 5.5.4 ORCPT is TYPE;ADDRESS with the address as xtext"),
+        ("ORCPT=rfc822;a+C3", "501 5.5.4 ORCPT is TYPE;ADDRESS with the address as xtext"),
     ] {
         assert_eq!(refusal(&format!("RCPT TO:<a@b.example> {parameters}")), told, "{parameters}");
     }
