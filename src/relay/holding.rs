@@ -13,7 +13,7 @@ use crate::relay::active::{Active, Body, Content, Footing};
 use crate::relay::judge::{Answer, Verdict};
 use crate::relay::office::Office;
 use crate::relay::storing::{Composed, Receipt, Safe, reply_to};
-use crate::smtp::Reply;
+use crate::smtp::{Enhanced, Reply};
 use crate::spool::{Meta, RecipientState, State};
 use crate::time::{Instant, Now};
 
@@ -225,8 +225,30 @@ fn passed_on(answer: &Answer) -> Reply {
     match &answer.host {
         Some(host) => {
             let reply = &answer.reply;
-            Reply::new(reply.code(), reply.enhanced(), format!("{} said: {}", host.name, reply.text()))
+            let class = if reply.is_permanent() { 5 } else { 4 };
+            // Ours always have a code (RFC 2034 §4), whether the host's had one or not.
+            let enhanced = reply.enhanced().filter(|e| e.0 == class).unwrap_or(Enhanced(class, 0, 0));
+            Reply::new(reply.code(), enhanced, format!("{} said: {}", host.name, reply.text()))
         }
         None => answer.reply.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::judge::Host;
+
+    #[test]
+    fn a_hosts_refusal_has_a_code_of_its_class() {
+        let host = Host { name: "xyz.com".into(), reports: false, tls: None };
+        for (said, told) in [
+            (Reply::new(550, None, "no"), "550 5.0.0 xyz.com said: no"),
+            (Reply::new(550, Enhanced(5, 1, 1), "no"), "550 5.1.1 xyz.com said: no"),
+            (Reply::new(550, Enhanced(4, 1, 1), "no"), "550 5.0.0 xyz.com said: no"),
+        ] {
+            let answer = Answer { host: Some(host.clone()), reply: said };
+            assert_eq!(passed_on(&answer).to_string(), told);
+        }
     }
 }
