@@ -15,6 +15,7 @@ mod devices;
 mod dns;
 mod door;
 mod figures;
+mod fluent;
 mod full;
 mod killed;
 mod lab;

@@ -1,5 +1,5 @@
-# Debian's Exim as the host NAME: takes mail for its own name, keeps all of it in /var/mail/inbox. Log on
-# stderr.
+# Debian's Exim as the host NAME: takes mail for its own name, keeps all of it in /var/mail/inbox, and relays
+# for itself. With /lab/host.pem and /lab/host.key it offers STARTTLS with these. Log on stderr.
 # Arguments: NAME [lines for its configuration, one an argument...]. The line `USERS = yes` makes it serve
 # nobody but b1, whose password is `let me in`.
 name=$1
@@ -10,6 +10,14 @@ mkdir -p /var/mail /var/spool/exim4 /var/log/exim4
 chmod 1777 /var/mail
 chown 7001:7001 /var/spool/exim4 /var/log/exim4
 mkdir -p /etc/exim4
+tls="tls_advertise_hosts ="
+if [ -e /lab/host.pem ]; then
+    tls='tls_advertise_hosts = *
+tls_certificate = /lab/host.pem
+tls_privatekey = /lab/host.key'
+    chmod 644 /lab/host.key
+fi
+case "$*" in *tls_*) tls= ;; esac
 for line; do echo "$line"; done >/etc/exim4/exim4.conf
 cat >>/etc/exim4/exim4.conf <<CF
 primary_hostname = $name
@@ -24,18 +32,28 @@ keep_environment =
 log_file_path = /lab/log-%slog
 dns_ipv4_lookup =
 disable_ipv6 = false
+dsn_advertise_hosts = *
+$tls
 begin acl
 check_rcpt:
 .ifdef USERS
   deny !authenticated = *
 .endif
+  accept hosts = 127.0.0.1
   accept domains = +local_domains
   deny message = relay not permitted
 begin routers
+away:
+  driver = dnslookup
+  domains = ! +local_domains
+  transport = away
+  no_more
 inbox:
   driver = accept
   transport = inbox
 begin transports
+away:
+  driver = smtp
 inbox:
   driver = appendfile
   file = /var/mail/inbox

@@ -1,4 +1,4 @@
-//! The real peers: Debian's Sendmail, Postfix, Exim and NSD, each in a root of its own over this machine's
+//! The real peers: Debian's Sendmail, Postfix, Exim, OpenSMTPD and NSD, each in a root of its own over this machine's
 //! (`overlay.sh`), fetched by `scripts/peers` the first time. Nothing is installed.
 
 mod mta;
@@ -10,7 +10,7 @@ use std::process::Command;
 
 use super::{Host, Running, project};
 
-pub use mta::{Mta, ordinary_client};
+pub use mta::{Kind, Mta, ordinary_client};
 pub use nsd::{Nsd, Zones};
 pub use swaks::{msmtp, swaks};
 

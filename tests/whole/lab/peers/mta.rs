@@ -12,6 +12,20 @@ pub enum Kind {
     /// Postfix, with Cyrus SASL and its mechanisms.
     PostfixWithUsers,
     Exim,
+    OpenSmtpd,
+}
+
+impl Kind {
+    /// Its name in `scripts/peers`, and what starts it.
+    fn peer(self) -> (&'static str, &'static str) {
+        match self {
+            Kind::Sendmail => ("sendmail", include_str!("sendmail.sh")),
+            Kind::Postfix => ("postfix", include_str!("postfix.sh")),
+            Kind::PostfixWithUsers => ("cyrus", include_str!("postfix.sh")),
+            Kind::Exim => ("exim", include_str!("exim.sh")),
+            Kind::OpenSmtpd => ("opensmtpd", include_str!("opensmtpd.sh")),
+        }
+    }
 }
 
 /// A running mail server; stopped with its host.
@@ -51,13 +65,38 @@ impl Mta {
         Mta::start(host, Kind::Exim, name, dns, &[])
     }
 
-    fn start(host: &Host, kind: Kind, name: &str, dns: &str, more: &[&str]) -> Mta {
-        let (peer, script) = match kind {
-            Kind::Sendmail => ("sendmail", include_str!("sendmail.sh")),
-            Kind::Postfix => ("postfix", include_str!("postfix.sh")),
-            Kind::PostfixWithUsers => ("cyrus", include_str!("postfix.sh")),
-            Kind::Exim => ("exim", include_str!("exim.sh")),
-        };
+    /// A server of this kind that offers STARTTLS with a certificate of its own making.
+    pub fn with_tls(host: &Host, kind: Kind, name: &str, dns: &str) -> Mta {
+        let lab = super::lab_dir(host, kind.peer().0);
+        std::fs::create_dir_all(&lab).unwrap();
+        let path = |file: &str| lab.join(file).to_str().unwrap().to_owned();
+        let subject = format!("/CN={name}");
+        let made = host
+            .command("openssl", &["req", "-x509", "-newkey", "ec", "-nodes", "-days", "9"])
+            .args([
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-subj",
+                &subject,
+                "-keyout",
+                &path("host.key"),
+                "-out",
+                &path("host.pem"),
+            ])
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let of_postfix = [
+            "smtpd_tls_cert_file=/lab/host.pem",
+            "smtpd_tls_key_file=/lab/host.key",
+            "smtpd_tls_security_level=may",
+            "smtp_tls_security_level=may",
+        ];
+        Mta::start(host, kind, name, dns, if kind == Kind::Postfix { &of_postfix } else { &[] })
+    }
+
+    pub fn start(host: &Host, kind: Kind, name: &str, dns: &str, more: &[&str]) -> Mta {
+        let (peer, script) = kind.peer();
         let upper = super::written(host, peer);
         std::fs::create_dir_all(upper.join("etc")).unwrap();
         std::fs::write(upper.join("etc/resolv.conf"), format!("nameserver {dns}\n")).unwrap();
@@ -110,7 +149,7 @@ impl Mta {
     /// How this server records a client that calls itself `ehlo` and whose address has the name `known`.
     pub fn clause_from(&self, ehlo: &str, known: &str, ip: &str) -> String {
         match self.kind {
-            Kind::Sendmail | Kind::Postfix | Kind::PostfixWithUsers => {
+            Kind::Sendmail | Kind::Postfix | Kind::PostfixWithUsers | Kind::OpenSmtpd => {
                 format!("from {ehlo} ({known} [{ip}])")
             }
             Kind::Exim if ehlo == known => format!("from {ehlo} ([{ip}]"),
