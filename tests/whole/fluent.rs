@@ -78,8 +78,11 @@ fn notices_go_both_ways(kind: Kind, tls: bool) {
     theirs.message("back");
     let report = b1_hears(&box_, "Action: delivered");
     assert!(report.raw.contains("Reporting-MTA: dns; xyz.com"), "{}", report.raw);
-    if tls {
-        box_.await_log("xyz.com (TLSv1.3 ");
+    match kind {
+        // OpenSMTPD 6.8 built with OpenSSL 3 breaks off as a server, so it is called again in the clear.
+        Kind::OpenSmtpd if tls => box_.await_log("xyz.com"),
+        _ if tls => box_.await_log("xyz.com (TLSv1.3 "),
+        _ => {}
     }
 }
 

@@ -1,8 +1,12 @@
 //! Commands: each of them, wrong orders, bounds, names, silence.
 
+use std::collections::BTreeSet;
+
 use super::{HELLO, after_hello, in_data};
-use crate::smtp::server::Settings;
-use crate::smtp::server::dialogue::{play, play_with, settings};
+use crate::mail::Domain;
+use crate::smtp::server::dialogue::{House, play, play_with, session_with, settings};
+use crate::smtp::server::{AuthOffer, Settings, Tls};
+use crate::time::Instant;
 
 #[test]
 fn helo_gets_one_line() {
@@ -281,6 +285,46 @@ fn shutdown_waits_for_the_message_on_its_way() {
 #[test]
 fn a_bound_of_the_house_is_what_ehlo_offers() {
     play_with(Settings { message_bytes_max: 77, ..settings() }, &HELLO.replace("SIZE 1000", "SIZE 77"));
+}
+
+#[test]
+fn the_readme_lists_what_ehlo_offers() {
+    let offer = AuthOffer { nonce: [0; 32], secret: [0; 32], in_the_clear: true };
+    let all = || Settings {
+        smtputf8: true,
+        starttls: true,
+        auth: Some(offer.clone()),
+        ..Settings::new(Domain::parse("bcd.com").unwrap())
+    };
+    let mut offered = BTreeSet::new();
+    for tls in [false, true] {
+        let mut session = session_with(all());
+        session.resolved(Instant::ORIGIN, None);
+        if tls {
+            let (version, cipher) = ("TLSv1.3".to_owned(), "x".to_owned());
+            session.tls_started(Instant::ORIGIN, Tls { version, cipher, binding: None });
+        }
+        session.sent(session.output().len());
+        session.input(Instant::ORIGIN, &House, b"EHLO a.example\r\n");
+        let reply = String::from_utf8(session.output().to_vec()).unwrap();
+        offered.extend(reply.lines().skip(1).map(keyword));
+    }
+    let readme = include_str!("../../../../README.md");
+    let told: BTreeSet<String> = readme
+        .lines()
+        .filter(|l| l.starts_with("    250-") || l.starts_with("    250 "))
+        .map(keyword)
+        .collect();
+    assert_eq!(told, offered);
+}
+
+/// `SIZE 33554432` and `LIMITS RCPTMAX=1000` with their values, of the others the first word.
+fn keyword(line: &str) -> String {
+    let words: Vec<&str> = line.trim()[4..].split_whitespace().collect();
+    match words[0] {
+        "SIZE" | "LIMITS" => words.join(" "),
+        other => other.to_owned(),
+    }
 }
 
 #[test]

@@ -296,6 +296,17 @@ fn a_faulty_or_large_chunk_is_refused_when_it_has_gone_by() {
 }
 
 #[test]
+fn chunks_that_were_sent_already_are_answered_each_and_count_as_one_error() {
+    let chunks = "C: BDAT 1\nC~ x\nS: 503 5.5.1 MAIL and RCPT come before the message\n".repeat(30);
+    after_hello(&format!(
+        "
+        {chunks}
+        C: NOOP
+        S: 250 2.0.0 Ok"
+    ));
+}
+
+#[test]
 fn a_fault_is_told_before_a_size() {
     in_data(
         "
