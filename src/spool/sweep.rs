@@ -45,7 +45,10 @@ impl DomainLog {
         if self.sweep.is_none() && self.sweep_wanted {
             self.sweep = self.choose_victim().map(|victim| Sweep { victim, cursor: 0 });
         }
-        let Some(Sweep { victim, cursor }) = self.sweep else { return };
+        let Some(Sweep { victim, cursor }) = self.sweep else {
+            self.sweep_wanted = false;
+            return;
+        };
         let Some(name) = self.segments.name(victim) else {
             self.sweep = None;
             return;

@@ -8,13 +8,18 @@ use crate::os::clock;
 use crate::tasks::connection;
 use crate::tasks::station::Station;
 use crate::tasks::timer::sleep_until;
+use crate::time::Instant;
 
 /// Runs as long as the daemon does.
 pub async fn run(station: Rc<Station>) {
     loop {
         let called = station.to_send.listen();
         turn(&station);
-        let due = station.office.borrow().due_at();
+        // What is due when the daemon stops stays due: waiting for it would turn this loop for ever.
+        let due = match station.stop.is_given() {
+            true => Instant::NEVER,
+            false => station.office.borrow().due_at(),
+        };
         future::or(called, sleep_until(due)).await;
     }
 }
