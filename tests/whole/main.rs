@@ -7,6 +7,7 @@
 
 mod addresses;
 mod auth;
+mod capacity;
 mod carried;
 mod command_line;
 mod console;

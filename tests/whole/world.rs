@@ -25,7 +25,7 @@ pub struct World {
     pub dns: Host,
     pub nsd: Nsd,
     /// Torn down with this.
-    _lab: Lab,
+    pub lab: Lab,
 }
 
 /// The names and addresses of the figures. xyz.com takes its mail itself.
@@ -49,7 +49,7 @@ pub fn world_of(device: &[&str], zones: &Zones) -> Option<World> {
     let pc = lab.host("pc", &[&format!("{PC}/24")]);
     let dns = lab.host("dns", &[&format!("{DNS}/24")]);
     let nsd = Nsd::start(&dns, &[DNS], zones);
-    Some(World { device, remote, pc, dns, nsd, _lab: lab })
+    Some(World { device, remote, pc, dns, nsd, lab })
 }
 
 /// The device with both addresses on it already.

@@ -5,6 +5,7 @@
 
 mod dialogue;
 mod disk;
+pub mod guest;
 pub mod load;
 mod message;
 mod namespace;
@@ -17,6 +18,7 @@ mod wait;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub use dialogue::Dialogue;
@@ -24,7 +26,7 @@ pub use disk::{Disk, make_ext4};
 pub use message::{Message, split_mbox};
 pub use namespace::{Host, Running};
 pub use remote::{Remote, Reply, Taken};
-pub use stagepost::{Stagepost, run_binary};
+pub use stagepost::{BINARY, Stagepost, run_binary};
 pub use terminal::Terminal;
 pub use wait::{PATIENCE, stamp, until, until_true};
 
@@ -76,9 +78,31 @@ impl Lab {
         host
     }
 
+    /// A port of the bridge for a virtual machine.
+    pub fn tap(&self) -> Tap {
+        self.switch.ip(&["tuntap", "add", "dev", "tap0", "mode", "tap"]);
+        self.switch.ip(&["link", "set", "tap0", "master", "br0", "up"]);
+        Tap { name: "tap0", space: format!("{}-sw", self.name) }
+    }
+
     /// Cuts `host`'s cable, or mends it.
     pub fn cable(&self, name: &str, connected: bool) {
         self.switch.ip(&["link", "set", &format!("p-{name}"), if connected { "up" } else { "down" }]);
+    }
+}
+
+/// A network device in the bridge's namespace.
+pub struct Tap {
+    pub name: &'static str,
+    space: String,
+}
+
+impl Tap {
+    /// A command beside the device, not started yet.
+    pub fn command(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.space, program]).args(args);
+        command
     }
 }
 

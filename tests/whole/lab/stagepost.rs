@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::{Host, Message, PATIENCE, Running, Terminal, until, until_true};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_stagepost");
+/// The program under test.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_stagepost");
 
 /// How a command ended.
 #[derive(Debug)]
@@ -184,6 +185,14 @@ impl<'h> Stagepost<'h> {
     pub fn mailbox_message(&self, domain: &str, user: &str, subject: &str) -> Message {
         let arrived = || self.mailbox(domain, user).into_iter().find(|m| m.fields("Subject") == [subject]);
         until(&format!("{subject:?} arrives for {user}@{domain}"), PATIENCE, arrived)
+    }
+
+    /// What the daemon takes of memory now.
+    pub fn resident_bytes(&self) -> u64 {
+        let pid = self.running.as_ref().expect("the daemon runs").pid();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
     }
 
     pub fn kill9(&mut self) {

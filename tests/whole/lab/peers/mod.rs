@@ -15,7 +15,7 @@ pub use nsd::{Nsd, Zones};
 pub use swaks::{msmtp, swaks};
 
 /// The unpacked tree of a peer, fetched when it is not there yet.
-fn tree(name: &str) -> PathBuf {
+pub fn tree(name: &str) -> PathBuf {
     let tree = project().join("target/peers").join(name);
     if !tree.join(".complete").exists() {
         let status = Command::new(project().join("scripts/peers")).arg(name).status().unwrap();
