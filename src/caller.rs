@@ -87,7 +87,7 @@ fn script(data: &Path) -> io::Result<u8> {
 fn interactive(data: &Path) -> io::Result<u8> {
     let mut caller = Caller::connect(data)?;
     let width = Some(tty::columns(io::stdout()));
-    caller.send(&ToDaemon::Interactive { width })?;
+    caller.send(&ToDaemon::Interactive { width, login: false })?;
     let raw = tty::RawMode::enter(io::stdin())?;
     let mut keys = [0; CONTROL_READ_BYTES];
     let code = loop {
@@ -190,21 +190,29 @@ impl Caller {
                     out.flush()?;
                 }
                 Some(ToUser::Err(bytes)) => io::stderr().write_all(&bytes)?,
-                Some(ToUser::Prompt { text, .. }) => self.ask(&text)?,
+                Some(ToUser::Prompt { text, echo }) => self.ask(&text, echo)?,
                 Some(ToUser::Exit(code)) => return Ok(Some(code)),
             }
         }
     }
 
-    fn ask(&mut self, prompt: &str) -> io::Result<()> {
+    fn ask(&mut self, prompt: &str, echo: bool) -> io::Result<()> {
+        let mut silent = None;
         if io::stdin().is_terminal() {
             io::stdout().write_all(prompt.as_bytes())?;
             io::stdout().flush()?;
+            silent = (!echo).then(|| tty::Silence::enter(io::stdin())).transpose()?;
         }
-        let mut line = String::new();
-        match io::stdin().lock().read_line(&mut line)? {
+        let mut line = Vec::new();
+        let read = io::stdin().lock().read_until(b'\n', &mut line)?;
+        if silent.take().is_some() {
+            io::stdout().write_all(b"\n")?;
+        }
+        // What is no UTF-8 or holds a NUL is told so by whoever asked for it.
+        let line = String::from_utf8_lossy(&line).replace('\0', "\u{fffd}");
+        match read {
             0 => self.send(&ToDaemon::EndOfInput),
-            _ => self.send(&ToDaemon::Line(line.trim_end_matches(['\r', '\n']).to_owned())),
+            _ => self.send(&ToDaemon::Line(line.trim_end_matches(['\r', '\n']).replace('\r', " "))),
         }
     }
 }

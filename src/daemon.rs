@@ -15,15 +15,17 @@ use crate::config::Config;
 use crate::limits::{DESCRIPTORS_WANTED, STOP_WAIT_S};
 use crate::os::clerk::Clerk;
 use crate::os::flusher::Flusher;
-use crate::os::init::{self, End, Machine};
+use crate::os::init::{self, End, Failsafe, Machine};
 use crate::os::logging::Ring;
 use crate::os::maildir::Maildirs;
 use crate::os::process::Request;
-use crate::os::{clock, entropy, files, process, sockets};
+use crate::os::{clock, crash, entropy, files, process, sockets};
 use crate::relay::Office;
 use crate::tasks::certificates::Certificates;
+use crate::tasks::login::Guard;
 use crate::tasks::machine::{self, Machinist};
 use crate::tasks::nic::NicKeeper;
+use crate::tasks::notices::Notices;
 use crate::tasks::posts::{self, OpenSpool};
 use crate::tasks::resolve::Resolver;
 use crate::tasks::settings::{self, Settings};
@@ -34,8 +36,11 @@ use crate::tasks::{addresses, certificates, committer, control, mailbox, sender,
 /// Runs the daemon over `data` until it is told to stop. An error is lines for stderr.
 pub fn run(data: &Path, log: Arc<Ring>) -> Result<(), Vec<String>> {
     files::make_private_dir(data).map_err(|e| vec![format!("{}: {e}", data.display())])?;
+    crash::take_notes(data, log.clone());
     let settings = Settings::load(data)?;
-    start(data, settings, log, None).map_err(|error| vec![error])
+    let notices = Notices::load(data);
+    start(Start { data: data.to_owned(), settings, notices, log, machinist: None })
+        .map_err(|error| vec![error])
 }
 
 /// Runs a whole machine until it is told to end, and tells how. It never gives up: what the disk is like
@@ -45,34 +50,30 @@ pub fn run_machine(machine: Machine, log: Arc<Ring>) -> End {
         log::error!("{note}");
     }
     let data = Path::new(init::DATA);
+    crash::take_notes(data, log.clone());
+    let notices = Notices::load(data);
+    machine.notes.iter().for_each(|note| notices.trouble(note.clone()));
     let saved = match &machine.failsafe {
-        Some(why) => Err(vec![format!("the saved configuration is left aside: {why}")]),
+        Some(why) => Err(vec![why.to_string()]),
         None => Settings::load(data),
     };
     let settings = saved.unwrap_or_else(|lines| {
-        lines.iter().for_each(|line| log::error!("{line}"));
+        lines.iter().for_each(|line| log::error!("the saved configuration is left aside: {line}"));
+        notices.set_failsafe(lines.into_iter().next());
         Settings::without_saved(data)
     });
     let machinist = Machinist::new(machine);
-    if let Err(error) = start(data, settings, log.clone(), Some(machinist.clone())) {
-        log::error!("{error}; only the console is left");
-        if let Err(error) = start(data, Settings::without_saved(data), log, Some(machinist.clone())) {
-            log::error!("{error}; starting over");
-            return End::Reboot;
-        }
+    let parts = Start { data: data.to_owned(), settings, notices, log, machinist: Some(machinist.clone()) };
+    if let Err(error) = start(parts) {
+        log::error!("{error}; starting over");
+        return End::Reboot;
     }
     machinist.asked_for().unwrap_or(End::PowerOff)
 }
 
-fn start(
-    data: &Path,
-    settings: Settings,
-    log: Arc<Ring>,
-    machinist: Option<Rc<Machinist>>,
-) -> Result<(), String> {
+fn start(parts: Start) -> Result<(), String> {
     process::raise_descriptors(DESCRIPTORS_WANTED);
     let executor = Rc::new(LocalExecutor::new());
-    let parts = Start { data: data.to_owned(), settings, log, machinist };
     async_io::block_on(executor.clone().run(serve(executor, parts)))
 }
 
@@ -80,24 +81,32 @@ fn start(
 struct Start {
     data: PathBuf,
     settings: Settings,
+    notices: Notices,
     log: Arc<Ring>,
     /// Where this process is the machine's first.
     machinist: Option<Rc<Machinist>>,
 }
 
 async fn serve(executor: Rc<LocalExecutor<'static>>, start: Start) -> Result<(), String> {
-    let Start { data, settings, log, machinist } = start;
+    let Start { data, settings, notices, log, machinist } = start;
     let config = Rc::new(settings.store.borrow().running().clone());
     let requests = process::requests().map_err(|e| format!("signals: {e}"))?;
     if let Some(machinist) = &machinist {
         machinist.start(&executor);
     }
     let control_path = data.join(SOCKET);
-    let control = sockets::listen_unix(&control_path)
-        .and_then(Async::new)
-        .map_err(|e| format!("{}: {e}", control_path.display()))?;
+    let control = tolerated(&machinist, &notices, {
+        let opened = sockets::listen_unix(&control_path).and_then(Async::new);
+        opened.map_err(|e| format!("{}: {e}", control_path.display()))
+    })?;
     let mut office = Office::new(config.clone(), entropy::u64());
-    open_posts(&mut office, &data, machinist.as_deref())?;
+    for domain in &config.domains {
+        let quota = posts::quota_bytes(&data, &config, domain);
+        let spool = tolerated(&machinist, &notices, OpenSpool::read(&data, &domain.name, quota))?;
+        spool.into_iter().for_each(|spool| spool.enter(&mut office));
+        // Each may take its time: the watchdog is fed in between.
+        machinist.iter().for_each(|machinist| machinist.feed());
+    }
     let resolver = Resolver::new(entropy::u64());
     resolver.configure(&config);
     let nic = NicKeeper::new();
@@ -108,8 +117,14 @@ async fn serve(executor: Rc<LocalExecutor<'static>>, start: Start) -> Result<(),
     let (flusher, flushed) = Flusher::start().map_err(|e| format!("the flusher's thread: {e}"))?;
     let clerk = Clerk::start().map_err(|e| format!("the clerk's thread: {e}"))?;
     let secret = secret(&data);
+    let guard = Guard::load(&data);
+    if machinist.as_ref().is_some_and(|m| m.machine.failsafe == Some(Failsafe::Asked)) {
+        guard.open();
+    }
     let station = Station::new(Parts {
         executor,
+        notices,
+        guard,
         data,
         settings,
         office,
@@ -123,19 +138,23 @@ async fn serve(executor: Rc<LocalExecutor<'static>>, start: Start) -> Result<(),
         machinist: machinist.clone(),
     });
     station.spawn(committer::take_back(station.clone(), flushed));
-    start_tasks(&station, control, maildirs);
+    start_tasks(&station, maildirs);
     if let Some(machinist) = &machinist {
         station.spawn(machine::keep_alive(station.clone(), machinist.clone()));
         station.spawn(machine::confirm(station.clone(), machinist.clone()));
-        station.spawn(serial::run(control_path.clone()));
+        station.spawn(serial::run(station.clone()));
     }
+    let has_socket = control.is_some();
+    control.into_iter().for_each(|control| station.spawn(control::run(station.clone(), control)));
     log::info!("stagepost {} is running", env!("CARGO_PKG_VERSION"));
     match &machinist {
         Some(machinist) => told_to_stop(requests).or(machinist.ended()).await,
         None => told_to_stop(requests).await,
     }
     stop(&station).await;
-    files::remove(&control_path);
+    if has_socket {
+        files::remove(&control_path);
+    }
     Ok(())
 }
 
@@ -155,13 +174,31 @@ fn secret(data: &Path) -> [u8; 32] {
     secret
 }
 
+/// A machine goes on without what cannot be opened, and its owner hears of it; a program on somebody's Linux
+/// ends, and says why.
+fn tolerated<T>(
+    machinist: &Option<Rc<Machinist>>,
+    notices: &Notices,
+    opened: Result<T, String>,
+) -> Result<Option<T>, String> {
+    match (opened, machinist) {
+        (Ok(opened), _) => Ok(Some(opened)),
+        (Err(error), None) => Err(error),
+        (Err(error), Some(_)) => {
+            log::error!("{error}");
+            notices.trouble(error);
+            Ok(None)
+        }
+    }
+}
+
 async fn told_to_stop(mut requests: impl Stream<Item = Request> + Unpin) {
     while let Some(Request::Reload) = requests.next().await {
         log::info!("the configuration changes through the console, not by a signal");
     }
 }
 
-fn start_tasks(station: &Rc<Station>, control: Async<std::os::unix::net::UnixListener>, maildirs: Maildirs) {
+fn start_tasks(station: &Rc<Station>, maildirs: Maildirs) {
     addresses::follow(station);
     signing::follow(station);
     let keeper = station.clone();
@@ -174,17 +211,6 @@ fn start_tasks(station: &Rc<Station>, control: Async<std::os::unix::net::UnixLis
     station.spawn(sender::run(station.clone()));
     station.spawn(mailbox::run(station.clone(), maildirs));
     station.spawn(settings::run(station.clone()));
-    station.spawn(control::run(station.clone(), control));
-}
-
-/// Opens the spool of every domain. Each may take its time: the watchdog is fed in between.
-fn open_posts(office: &mut Office, data: &Path, machinist: Option<&Machinist>) -> Result<(), String> {
-    let config = office.config().clone();
-    for domain in &config.domains {
-        OpenSpool::read(data, &domain.name, posts::quota_bytes(data, &config, domain))?.enter(office);
-        machinist.inspect(|machinist| machinist.feed());
-    }
-    Ok(())
 }
 
 fn host_name(config: &Config) -> String {

@@ -145,6 +145,8 @@ pub const CONNECTIONS_PER_DOMAIN_MAX: u16 = 1000;
 pub const DURATION_S_MAX: u64 = 100 * 86_400;
 /// Between two feedings of the watchdog, which waits for thirty seconds at least.
 pub const WATCHDOG_FEED_S: u64 = 5;
+/// From an order to end the machine to its end, so that the console shows the answer.
+pub const END_SEEN_MS: u64 = 250;
 /// How long a start must go well before its slot is the one to start from now on.
 pub const HEALTHY_AFTER_S: u64 = 60;
 /// Between two looks at the health of a start that is not confirmed yet.
@@ -167,8 +169,28 @@ pub const SLOT_BYTES_MAX: u64 = 12 * 1024 * 1024;
 pub const UPDATE_PIECE_BYTES: usize = 64 * 1024;
 /// How often somebody who sends an update over a serial line is told how much has come.
 pub const UPDATE_TOLD_BYTES: usize = 256 * 1024;
+/// What is carried over in memory from a broken data partition to its new one.
+pub const RESCUE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Folders within folders that are looked into for that.
+pub const RESCUE_DEPTH_MAX: usize = 6;
 /// Starts in a row that nobody called healthy, before the saved configuration is left aside.
 pub const FAILED_STARTS_MAX: usize = 3;
+/// For how long after the start a key at the console leaves the saved configuration aside.
+pub const FAILSAFE_KEY_WAIT_S: u64 = 5;
+/// A password of the console.
+pub const PASSWORD_CHARS_MIN: usize = 8;
+/// Rounds of PBKDF2 for the console's password: a third of a second on a small ARM core.
+pub const PASSWORD_ROUNDS: u32 = 100_000;
+/// Rounds of a kept password; more would keep its owner waiting for ever.
+pub const PASSWORD_ROUNDS_MAX: u32 = 10_000_000;
+/// Rounds that are done before everybody else has a turn.
+pub const PASSWORD_ROUNDS_AT_ONCE: u32 = 500;
+/// The longest pause after a wrong password; it begins with one second and doubles.
+pub const LOGIN_PAUSE_S_MAX: u64 = 30;
+/// How long a console that has a login may stand without a key.
+pub const CONSOLE_IDLE_S: u64 = 15 * 60;
+/// How long the test message of the first dialogue waits for its domain's address.
+pub const SETUP_ADDRESS_WAIT_S: u64 = 10;
 /// From the end of a session on the serial line to the next.
 pub const CONSOLE_AGAIN_S: u64 = 1;
 /// Between two looks at the NIC when nothing was heard of it.
@@ -185,6 +207,12 @@ pub const MAILDIR_NAME_TRIES_MAX: u32 = 16;
 pub const MAILDIR_WRITE_BYTES: usize = 64 * 1024;
 /// Lines of the log that are kept in memory.
 pub const LOG_RING_LINES_MAX: usize = 1000;
+/// What a crash note keeps of the log.
+pub const CRASH_LOG_BYTES_MAX: usize = 4096;
+/// What it keeps of the panic's own words.
+pub const CRASH_MESSAGE_BYTES_MAX: usize = 1024;
+/// A whole crash note.
+pub const CRASH_NOTE_BYTES_MAX: usize = CRASH_LOG_BYTES_MAX + CRASH_MESSAGE_BYTES_MAX + 1;
 /// A line of the console; what is typed beyond it is ignored.
 pub const CONSOLE_LINE_CHARS_MAX: usize = 1024;
 /// Lines that the console remembers.
@@ -347,6 +375,8 @@ pub const STOP_WAIT_S: u64 = 10;
 pub const CONSOLE_TYPE_AHEAD_BYTES_MAX: usize = 128 * 1024;
 /// Words that TAB offers for one argument.
 pub const CONSOLE_NAMES_OFFERED_MAX: usize = 100;
+/// Lines of an exchange that wait for a slow terminal; those beyond are not shown.
+pub const WATCHED_LINES_MAX: usize = 4096;
 /// How often `watch` shows the counters.
 pub const WATCH_EVERY_S: u64 = 1;
 /// Users of the control socket at once; each beyond is told to come again.

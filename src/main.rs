@@ -44,7 +44,7 @@ fn run(data: &Path) -> u8 {
 fn machine() -> ExitCode {
     let machine = init::begin();
     let how = daemon::run_machine(machine, logging::start(LevelFilter::Error));
-    eprintln!("stagepost: {}", init::end(how));
+    logging::to_stderr(&format!("stagepost: {}", init::end(how)));
     ExitCode::FAILURE
 }
 

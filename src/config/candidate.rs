@@ -33,6 +33,8 @@ pub struct Store {
     /// What is being edited; `None` while that is the running configuration.
     candidate: Option<Vec<Statement>>,
     trial: Option<Trial>,
+    /// How often the candidate has been changed, made to run or dropped.
+    edits: u64,
     /// Former configurations, the newest first.
     history: VecDeque<Saved>,
 }
@@ -74,7 +76,7 @@ impl Store {
     /// At start: the saved configuration, and the history as [`Save`] had it. What of the history cannot be
     /// read is dropped.
     pub fn new(running: Config, history: &str) -> Self {
-        Store { running, candidate: None, trial: None, history: read_history(history) }
+        Store { running, candidate: None, trial: None, edits: 0, history: read_history(history) }
     }
 
     /// Remembers a saved configuration that does not run, so that `rollback 1` brings it back.
@@ -83,6 +85,30 @@ impl Store {
             self.history.push_front(Saved { replaced: now, text });
             self.history.truncate(CONFIG_HISTORY_MAX);
         }
+    }
+
+    /// Runs nothing from now on; what is saved is left as it is, and is the newest of the former ones.
+    pub fn leave_aside(&mut self, now: WallTime) {
+        let running = std::mem::take(&mut self.running);
+        let saved = self.trial.take().map_or(running, |trial| trial.before);
+        self.candidate = None;
+        self.edits += 1;
+        self.set_aside(text::print(&saved), now);
+    }
+
+    /// Runs nothing and knows of nothing from now on.
+    pub fn forget(&mut self) {
+        *self = Store { edits: self.edits + 1, ..Store::new(Config::default(), "") };
+    }
+
+    /// Whether anything is configured at all.
+    pub fn is_configured(&self) -> bool {
+        self.running != Config::default()
+    }
+
+    /// A number that is another one whenever the candidate is: two users who edit it can tell by it.
+    pub fn edits(&self) -> u64 {
+        self.edits
     }
 
     pub fn running(&self) -> &Config {
@@ -155,6 +181,7 @@ impl Store {
     pub fn rollback(&mut self, n: usize) -> Result<(), String> {
         let Some(at) = n.checked_sub(1) else {
             self.candidate = None;
+            self.edits += 1;
             return Ok(());
         };
         let saved = self.history.get(at).ok_or_else(|| match self.history.len() {
@@ -201,6 +228,7 @@ impl Store {
         let replaced = std::mem::replace(&mut self.running, config);
         let saved_before = self.trial.take().map_or(replaced, |trial| trial.before);
         self.candidate = None;
+        self.edits += 1;
         Ok(Commit { change, save: Some(self.save(&saved_before, now.wall)) })
     }
 
@@ -219,6 +247,7 @@ impl Store {
         let deadline = now.mono + Duration::from_secs(minutes * 60);
         self.trial = Some(Trial { deadline, before });
         self.candidate = None;
+        self.edits += 1;
         Ok(Commit { change, save: None })
     }
 
@@ -250,6 +279,7 @@ impl Store {
     fn put(&mut self, statements: Vec<Statement>) {
         let same = diff::lines(&text::statements(&self.running), &statements).is_empty();
         self.candidate = (!same).then_some(statements);
+        self.edits += 1;
     }
 
     /// The candidate, where there is one and it is right.

@@ -17,11 +17,12 @@ enum Question {
     Nameservers,
     Domain,
     DomainAddress,
+    Client,
     Recipient,
     Agreement,
 }
 
-const ORDER: [Question; 9] = [
+const ORDER: [Question; 10] = [
     Question::Name,
     Question::Interface,
     Question::Address,
@@ -29,6 +30,7 @@ const ORDER: [Question; 9] = [
     Question::Nameservers,
     Question::Domain,
     Question::DomainAddress,
+    Question::Client,
     Question::Recipient,
     Question::Agreement,
 ];
@@ -60,9 +62,11 @@ pub struct Dialogue {
 }
 
 /// Printed before the first question.
-pub const WELCOME: &str = "\
-This box is new. A few questions make it a mail relay; Enter takes what stands
-in [brackets], `back` returns to the question before.
+pub const WELCOME: &str = "
+This box is not set up. A few questions make it a mail relay. Enter takes what
+stands in [brackets], `back` returns to the question before, ^C leaves it for
+the commands, and `setup` goes on from there. Nothing happens before you agree.
+
 ";
 
 impl Dialogue {
@@ -71,33 +75,60 @@ impl Dialogue {
         Dialogue { nics, answers: Vec::new() }
     }
 
-    /// The question to put now, for the start of a line.
+    /// For the start of the line on which the answer is typed.
     pub fn prompt(&self) -> String {
-        let text = match self.question() {
-            Question::Name => "The box's own name, as in relay.example.com",
-            Question::Interface => "The NIC that carries the addresses, or none",
-            Question::Address => "The box's own address with its prefix length, as in 192.0.2.1/24",
-            Question::Gateway => "The router to everything outside, or nothing",
-            Question::Nameservers => "Name servers, up to three with blanks between, or nothing",
-            Question::Domain => "A domain that sends mail through this box, as in example.com",
-            Question::DomainAddress => "The domain's own address",
-            Question::Recipient => "Where to send a test message, or nothing",
-            Question::Agreement => "Is this right",
+        let word = match self.question() {
+            Question::Name => "name",
+            Question::Interface => "interface",
+            Question::Address => "address",
+            Question::Gateway => "gateway",
+            Question::Nameservers => "name servers",
+            Question::Domain => "domain",
+            Question::DomainAddress => "its address",
+            Question::Client => "its clients",
+            Question::Recipient => "test message to",
+            Question::Agreement => "yes or no",
         };
         match self.usual() {
-            Some(usual) => format!("{text} [{usual}]: "),
-            None => format!("{text}: "),
+            Some(usual) => format!("{word} [{usual}]: "),
+            None => format!("{word}: "),
         }
     }
 
-    /// What is to be printed before the question: the configuration, when it is to be agreed to.
-    pub fn preamble(&self) -> String {
-        match self.question() {
-            Question::Agreement => match self.setup() {
-                Ok(setup) => format!("\n{}\n", print(&setup.config)),
-                Err(why) => format!("\n{why}\n"),
-            },
-            _ => String::new(),
+    /// The question to put now, in lines; with the configuration, when it is to be agreed to.
+    pub fn question_text(&self) -> String {
+        let text = match self.question() {
+            Question::Name => "What is the box's own name, as in relay.example.com?",
+            Question::Interface => {
+                "Which NIC carries the addresses? `none`: they are there already and stay as they are."
+            }
+            Question::Address => {
+                "What is the box's own address, with the length of its network's prefix, as in 192.0.2.1/24?"
+            }
+            Question::Gateway => "Which router leads to everything outside? Enter: none.",
+            Question::Nameservers => {
+                "Which name servers are asked, up to three with blanks between? Enter: none."
+            }
+            Question::Domain => {
+                "Which domain sends its mail through this box, as in example.com? More come later."
+            }
+            Question::DomainAddress => {
+                "From which address does its mail leave, as in 192.0.2.70/24? Its own is best."
+            }
+            Question::Client => {
+                "Who may send as its users without a password: an address, or a network as in \
+                 192.168.7.0/24? Enter: nobody."
+            }
+            Question::Recipient => "Where shall a test message go, as in you@example.net? Enter: nowhere.",
+            Question::Agreement => return self.summary(),
+        };
+        format!("{text}\n")
+    }
+
+    fn summary(&self) -> String {
+        match self.setup() {
+            Ok(setup) => format!("{}Is this right?\n", print(&setup.config)),
+            Err(why) => format!("{why}\n"),
         }
     }
 
@@ -149,7 +180,10 @@ impl Dialogue {
     fn usual(&self) -> Option<String> {
         match self.question() {
             Question::Interface => Some(self.nics.first().cloned().unwrap_or("none".to_owned())),
-            Question::DomainAddress => self.answer_to(Question::Address).map(str::to_owned),
+            Question::DomainAddress => self
+                .answer_to(Question::Address)
+                .filter(|answer| answer.contains('.') || answer.contains(':'))
+                .map(str::to_owned),
             Question::Agreement => Some("no".to_owned()),
             _ => None,
         }
@@ -159,10 +193,13 @@ impl Dialogue {
     fn lines(&self) -> Result<Vec<String>, String> {
         let mut lines = Vec::new();
         for (question, answer) in ORDER.iter().zip(&self.answers) {
-            let needed = matches!(question, Question::Name | Question::Address | Question::Domain);
+            let needed = matches!(
+                question,
+                Question::Name | Question::Address | Question::Domain | Question::DomainAddress
+            );
             match (question, answer.as_str()) {
                 (_, "") if needed => {
-                    return Err("this one is needed; an example stands before the colon".to_owned());
+                    return Err("this one is needed; the question shows an example".to_owned());
                 }
                 (_, "") | (Question::Recipient | Question::Agreement, _) => {}
                 (Question::Name, name) => lines.push(format!("box name {name}")),
@@ -176,6 +213,10 @@ impl Dialogue {
                 (Question::DomainAddress, ip) => {
                     let name = self.answer_to(Question::Domain).unwrap_or_default();
                     lines.push(format!("domain {name} address {ip}"));
+                }
+                (Question::Client, net) => {
+                    let name = self.answer_to(Question::Domain).unwrap_or_default();
+                    lines.push(format!("domain {name} client {net}"));
                 }
             }
         }

@@ -131,6 +131,7 @@ fn fits_already(form: &str, words: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::console::report::Report;
 
     fn completed(line: &str) -> Vec<String> {
         let names = |argument: &str| match argument {
@@ -144,7 +145,7 @@ mod tests {
     fn tab_offers_what_the_parser_takes() {
         for (line, words) in [
             ("q", &["queue"][..]),
-            ("s", &["show", "send", "set"]),
+            ("s", &["show", "send", "set", "setup"]),
             ("sh m", &["message", "memory"]),
             ("queue hold ", &["all", "abc.com", "bcd.com"]),
             ("show queue b", &["bcd.com"]),
@@ -190,5 +191,39 @@ mod tests {
         assert_eq!(forms(&["q", "ret"]), ["queue retry ID|DOMAIN|all"]);
         assert_eq!(forms(&["box", "port"]), ["box port smtp|submission|submissions PORT|off"]);
         assert!(help(&["xyz".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn help_fits_every_terminal() {
+        let words = |line: &str| -> Vec<String> { line.split(' ').map(str::to_owned).collect() };
+        for width in [40, 80] {
+            for asked in [vec![], words("config"), words("show"), words("domain")] {
+                let text = Report::Help(help(&asked).unwrap()).text(width);
+                for line in text.lines() {
+                    assert!(line.chars().count() <= width, "{width} columns: {line:?}");
+                }
+            }
+        }
+    }
+
+    /// Every word of every command and statement is completed and explained at its place.
+    #[test]
+    fn every_row_can_be_typed_with_tab_and_question_marks() {
+        let commands = COMMANDS.iter().map(|row| row.example.to_owned());
+        let statements = FORMS.iter().map(|row| format!("set {}", row.example));
+        for example in commands.chain(statements) {
+            let words: Vec<&str> = example.split(' ').collect();
+            for (at, word) in words.iter().enumerate() {
+                let before: String = words[..at].iter().flat_map(|w| [*w, " "]).collect();
+                let explained = explain(&before);
+                assert!(!explained.is_empty(), "{before:?} goes on with {word:?}, but nothing is explained");
+                let listed = explained.iter().any(|line| line.form == *word);
+                let argument = explained.iter().any(|l| l.form.contains(|c: char| c.is_ascii_uppercase()));
+                assert!(listed || argument, "{before:?} does not list {word:?}");
+                if listed {
+                    assert!(completed(&before).contains(&(*word).to_owned()), "{before:?} TAB {word:?}");
+                }
+            }
+        }
     }
 }

@@ -104,9 +104,13 @@ pub fn table(out: &mut String, rows: &[Vec<String>], right: &[usize]) {
     }
 }
 
+/// A name that takes more columns has a line of its own.
+const NAME_COLUMNS_MAX: usize = 34;
+
 /// Appends two columns, the second wrapped beside the first: `help` and name-value lists.
 pub fn pairs(out: &mut String, width: usize, rows: &[(String, String)]) {
-    let wide = rows.iter().map(|(name, _)| columns(name)).filter(|n| *n <= 34).max().unwrap_or(0);
+    let most = NAME_COLUMNS_MAX.min(width / 2);
+    let wide = rows.iter().map(|(name, _)| columns(name)).filter(|n| *n <= most).max().unwrap_or(0);
     let indent = " ".repeat(wide + 2);
     for (name, value) in rows {
         if columns(name) > wide {

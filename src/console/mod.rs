@@ -23,6 +23,7 @@
 //! show dkim      domain selector making records[];  records[]: algorithm name value zone
 //! show changes   changes[] (`- STATEMENT`, `+ STATEMENT`)
 //! show history   history[]: number replaced statements
+//! show crash     crash log[]
 //! resolve        records[]
 //! help           help[]: form help
 //! queue ...      messages
@@ -39,6 +40,7 @@ pub mod help;
 mod layout;
 pub mod line_editor;
 pub mod machine;
+pub mod password;
 pub mod report;
 pub mod wire;
 

@@ -38,6 +38,11 @@ pub enum Report {
         messages: usize,
     },
     Slots(SlotsReport),
+    /// `show crash`: what was said, and the log before it.
+    Crash {
+        what: String,
+        log: Vec<String>,
+    },
     Interface(InterfaceReport),
     /// Something was done, and there is only this to say.
     Done(String),
@@ -223,6 +228,10 @@ impl Report {
             Report::Touched { messages: 1 } => out.push_str("1 message\n"),
             Report::Touched { messages } => out.push_str(&format!("{messages} messages\n")),
             Report::Slots(slots) => slots.text(&mut out, width),
+            Report::Crash { what, log } => {
+                wrap(&mut out, width, "", "  ", &clean(what));
+                log.iter().for_each(|line| wrap(&mut out, width, "", "    ", &clean(line)));
+            }
             Report::Interface(interface) => interface.text(&mut out, width),
             Report::Done(what) => wrap(&mut out, width, "", "", &clean(what)),
         }
@@ -249,6 +258,7 @@ impl Report {
             Report::Records(records) => json!({ "records": records }),
             Report::Touched { messages } => json!({ "messages": messages }),
             Report::Slots(slots) => slots.json(),
+            Report::Crash { what, log } => json!({ "crash": what, "log": log }),
             Report::Interface(interface) => interface.json(),
             Report::Done(what) => json!({ "done": what }),
         };

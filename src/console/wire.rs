@@ -8,7 +8,7 @@ use crate::limits::{
 };
 
 /// The version both ends must speak; the first frame of each is its hello.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// From the user's end to the daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,9 +21,10 @@ pub enum ToDaemon {
         words: Vec<String>,
         width: Option<u16>,
     },
-    /// An interactive console: keys follow, output comes back.
+    /// An interactive console: keys follow, output comes back. With `login` it begins with the password.
     Interactive {
         width: Option<u16>,
+        login: bool,
     },
     /// Keystrokes of an interactive console, as the terminal gives them.
     Keys(Vec<u8>),
@@ -311,8 +312,9 @@ impl Frame for ToDaemon {
                 put_texts(body, words);
                 b'C'
             }
-            ToDaemon::Interactive { width } => {
+            ToDaemon::Interactive { width, login } => {
                 body.extend(width.unwrap_or(0).to_be_bytes());
+                body.push((*login).into());
                 b'I'
             }
             ToDaemon::Keys(bytes) => {
@@ -340,7 +342,7 @@ impl Frame for ToDaemon {
         let frame = match kind {
             b'H' => ToDaemon::Hello { version: body.u16()? },
             b'C' => ToDaemon::Command { width: body.width()?, words: body.texts(CONTROL_WORDS_MAX)? },
-            b'I' => ToDaemon::Interactive { width: body.width()? },
+            b'I' => ToDaemon::Interactive { width: body.width()?, login: body.flag()? },
             b'K' => ToDaemon::Keys(body.piece()?),
             b'L' => ToDaemon::Line(body.line()?),
             b'E' => ToDaemon::EndOfInput,

@@ -54,6 +54,21 @@ pub fn remove(path: &Path) {
     }
 }
 
+/// Removes a file, or a folder with all that is in it; what is not there is gone already.
+pub fn erase(path: &Path) -> io::Result<()> {
+    let erased = match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match erased {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What tells one version of a file from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {

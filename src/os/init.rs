@@ -3,8 +3,10 @@
 //! Danger: when the first process dies the kernel panics; here nothing unwraps, what fails is noted and shown.
 
 use std::ffi::CStr;
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
@@ -16,6 +18,7 @@ use crate::time::Instant;
 
 use super::clock;
 use super::disk::{Disk, Part};
+use super::rescue::Rescued;
 use super::slots::{Slot, Slots};
 use super::tty;
 
@@ -39,7 +42,25 @@ pub struct Machine {
     /// Everything that did not go as it should, for the log and the console.
     pub notes: Vec<String>,
     /// Why the saved configuration is to be left aside, if it is.
-    pub failsafe: Option<String>,
+    pub failsafe: Option<Failsafe>,
+}
+
+/// Why a machine starts without its saved configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failsafe {
+    /// A key at the console, while the kernel came up.
+    Asked,
+    /// So many starts in a row were not called good.
+    FailedStarts(usize),
+}
+
+impl fmt::Display for Failsafe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failsafe::Asked => f.write_str("it was asked for at the console"),
+            Failsafe::FailedStarts(starts) => write!(f, "the last {starts} starts did not go well"),
+        }
+    }
 }
 
 /// How the machine ends.
@@ -47,6 +68,8 @@ pub struct Machine {
 pub enum End {
     Reboot,
     PowerOff,
+    /// Everything on the data partition goes, then the machine starts anew.
+    Reset,
 }
 
 /// Whether this process is the machine's first one.
@@ -71,28 +94,29 @@ pub fn begin() -> Machine {
     note("/run", mounted("tmpfs", "/run", "tmpfs", closed, Some(c"mode=0755,size=4m")));
     note("/dev/console", console());
     note("the loopback interface", fs::write(LOOPBACK, IFF_UP_LOOPBACK));
-    let disk = Disk::of_root();
-    if let Ok(disk) = &disk {
-        note("data partition", data(disk));
-    } else {
-        note(
-            "data partition: none, so nothing outlives the power",
-            mounted("tmpfs", DATA, "tmpfs", closed, None),
-        );
+    let disk = Disk::of_root().ok();
+    match &disk {
+        _ if is_mounted(Path::new(DATA)) => {}
+        Some(disk) => note("data partition", data(disk)),
+        None => {
+            let done = mounted("tmpfs", DATA, "tmpfs", closed, None);
+            note("data partition", done);
+            note("data partition", Err(io::Error::other("none, so nothing outlives the power")));
+        }
     }
-    let disk = disk.ok();
+    set_misfits_aside(Path::new(DATA), &mut notes);
     Machine { began, disk, notes, failsafe: failsafe() }
 }
 
 /// Three bad starts in a row, or an `f` typed at the console while the kernel came up.
-fn failsafe() -> Option<String> {
-    let failed = kernel_word("stagepost.fails").map_or(0, |fails| fails.len());
-    if failed >= FAILED_STARTS_MAX {
-        return Some(format!("the last {failed} starts did not go well"));
-    }
+fn failsafe() -> Option<Failsafe> {
     let mut keys = [0; 64];
     let typed = tty::typed_before(&mut keys).unwrap_or(0);
-    keys[..typed].contains(&b'f').then(|| "it was asked for at the console".to_owned())
+    if tty::is_failsafe(&keys[..typed]) {
+        return Some(Failsafe::Asked);
+    }
+    let failed = kernel_word("stagepost.fails").map_or(0, |fails| fails.len());
+    (failed >= FAILED_STARTS_MAX).then_some(Failsafe::FailedStarts(failed))
 }
 
 /// The value of `key=value` on the kernel's command line.
@@ -102,11 +126,40 @@ fn kernel_word(key: &str) -> Option<String> {
     words.find_map(|word| Some(word.strip_prefix(key)?.strip_prefix('=')?.to_owned()))
 }
 
-/// Mounts; what the kernel mounted there before is fine.
+/// Mounts, unless something was mounted there before.
 fn mounted(from: &str, at: &str, kind: &str, flags: MountFlags, data: Option<&CStr>) -> io::Result<()> {
+    if is_mounted(Path::new(at)) {
+        return Ok(());
+    }
     match mount(from, at, kind, flags, data) {
         Err(rustix::io::Errno::BUSY) | Ok(()) => Ok(()),
         Err(e) => Err(e.into()),
+    }
+}
+
+/// Whether something is mounted there already, such as a container's volume.
+fn is_mounted(folder: &Path) -> bool {
+    let device = |path: &Path| fs::metadata(path).map(|meta| meta.dev());
+    matches!((device(folder), folder.parent().map(device)), (Ok(own), Some(Ok(around))) if own != around)
+}
+
+/// What is a folder where a file should be, or the other way round, is put aside under another name.
+fn set_misfits_aside(data: &Path, notes: &mut Vec<String>) {
+    let files = ["config", "config.history", "console.password", "crash", "secret"].map(|name| (name, false));
+    let folders = ["spool", "mail", "certificates", "dkim"].map(|name| (name, true));
+    for (name, is_folder) in files.into_iter().chain(folders) {
+        let path = data.join(name);
+        let Ok(found) = fs::symlink_metadata(&path) else { continue };
+        if found.is_dir() == is_folder && !found.is_symlink() {
+            continue;
+        }
+        let aside = path.with_added_extension("misfit");
+        let moved = super::files::erase(&aside).and_then(|()| fs::rename(&path, &aside));
+        let wanted = if is_folder { "folder" } else { "file" };
+        notes.push(match moved {
+            Ok(()) => format!("{}: it was no {wanted}, and is {} now", path.display(), aside.display()),
+            Err(e) => format!("{}: it is no {wanted}, and stays: {e}", path.display()),
+        });
     }
 }
 
@@ -119,19 +172,20 @@ fn console() -> io::Result<()> {
     Ok(())
 }
 
-/// Mounts the data partition; one that cannot be mounted is made anew from the image's own copy, with the
-/// configuration carried over where it can still be read.
+/// Mounts the data partition; one that cannot be mounted is made anew from the image's own copy, with what can
+/// still be read of the old one.
 fn data(disk: &Disk) -> io::Result<()> {
     let device = disk.device(Part::Data)?;
     let Err(broken) = mount_data(&device) else { return Ok(()) };
     let saved = rescue(&device);
     make_data(&device)?;
     mount_data(&device)?;
-    let kept = match saved {
-        Ok(config) => fs::write(Path::new(DATA).join("config"), config).map_or("lost", |()| "kept"),
-        Err(_) => "lost",
+    let kept = match saved.put_back(Path::new(DATA)) {
+        Ok(0) => "nothing of it could be read".to_owned(),
+        Ok(files) => format!("{files} files were carried over, {} were lost", saved.lost),
+        Err(e) => format!("carried over: {e}"),
     };
-    Err(io::Error::other(format!("{broken}: made anew, the configuration was {kept}")))
+    Err(io::Error::other(format!("it could not be mounted ({broken}) and was made anew; {kept}")))
 }
 
 fn mount_data(device: &Path) -> io::Result<()> {
@@ -142,12 +196,20 @@ fn mount_data(device: &Path) -> io::Result<()> {
     Ok(mount(device, DATA, "ext4", quiet, c"errors=remount-ro,commit=600")?)
 }
 
-/// The configuration on a data partition that can only be read, its journal left alone.
-fn rescue(device: &Path) -> io::Result<Vec<u8>> {
-    mount(device, DATA, "ext4", MountFlags::RDONLY, c"noload")?;
-    let config = fs::read(Path::new(DATA).join("config"));
-    unmount(DATA, UnmountFlags::DETACH)?;
-    config
+/// What is on a data partition that can only be read: its journal left alone, by its first superblock or one
+/// of the copies of it (ext4(5) `sb=`, for blocks of 1 and of 4 KiB).
+fn rescue(device: &Path) -> Rescued {
+    for how in [c"noload", c"noload,sb=8193", c"noload,sb=131072"] {
+        if mount(device, DATA, "ext4", MountFlags::RDONLY, how).is_err() {
+            continue;
+        }
+        let saved = Rescued::gather(Path::new(DATA));
+        let left = unmount(DATA, UnmountFlags::empty());
+        if left.is_ok() && !saved.is_empty() {
+            return saved;
+        }
+    }
+    Rescued::default()
 }
 
 /// Every byte is written, so that nothing of an old journal can be taken for the new one's.
@@ -155,6 +217,19 @@ fn make_data(device: &Path) -> io::Result<()> {
     let mut target = OpenOptions::new().write(true).open(device)?;
     io::copy(&mut File::open(FRESH_DATA)?, &mut target)?;
     target.sync_all()
+}
+
+/// Makes the data partition as new; where there is none, empties the folder.
+fn erase() {
+    let made = Disk::of_root().and_then(|disk| {
+        let device = disk.device(Part::Data)?;
+        unmount(DATA, UnmountFlags::DETACH)?;
+        make_data(&device)
+    });
+    if made.is_err() {
+        let entries = fs::read_dir(DATA).into_iter().flatten().flatten();
+        entries.for_each(|entry| drop(super::files::erase(&entry.path())));
+    }
 }
 
 impl Machine {
@@ -224,13 +299,15 @@ pub fn reap() {
 /// Ends the machine: everything written, `/data` unmounted or at least read-only. Returns only where the
 /// kernel refuses.
 pub fn end(how: End) -> io::Error {
+    if how == End::Reset {
+        erase();
+    }
     rustix::fs::sync();
     if unmount(DATA, UnmountFlags::empty()).is_err() {
         let _ = rustix::mount::mount_remount(DATA, MountFlags::RDONLY, c"");
     }
-    let _ = io::stdout().flush();
     let command = match how {
-        End::Reboot => RebootCommand::Restart,
+        End::Reboot | End::Reset => RebootCommand::Restart,
         End::PowerOff => RebootCommand::PowerOff,
     };
     match reboot(command) {

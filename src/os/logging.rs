@@ -1,11 +1,13 @@
-//! The log: to stderr through `simple_logger`, and the last of it in a ring in memory for `show log`. Nothing
-//! is logged to flash. The logger lives for the whole process; its ring is bounded in bytes.
+//! The log: lines on stderr, and the last of them in a ring in memory for `show log`. Nothing is logged to
+//! flash. The logger lives for the whole process; its ring is bounded in bytes.
+//! Danger: a terminal that stands still, a full disk or a dead reader behind stderr must neither hold up the
+//! event loop nor end it, so a line that stderr does not take at once stays in the ring alone.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use simple_logger::SimpleLogger;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::limits::{LOG_LINE_BYTES_MAX, LOG_RING_BYTES_MAX};
 use crate::os::clock;
@@ -49,6 +51,21 @@ impl Ring {
         ring.lines.iter().skip(skip).cloned().collect()
     }
 
+    /// The newest lines as text, at most so many bytes. It waits for nobody: where the ring is being
+    /// written just now there is none.
+    pub fn tail(&self, bytes_max: usize) -> String {
+        let Ok(ring) = self.0.try_lock() else { return String::new() };
+        let mut lines: Vec<String> = Vec::new();
+        let mut left = bytes_max;
+        for line in ring.lines.iter().rev() {
+            let text = format!("{} {}: {}\n", line.time.rfc3339(), line.level, line.text);
+            let Some(rest) = left.checked_sub(text.len()) else { break };
+            left = rest;
+            lines.push(text);
+        }
+        lines.into_iter().rev().collect()
+    }
+
     /// Bytes of log text in memory.
     pub fn bytes(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).bytes
@@ -65,8 +82,18 @@ fn level_name(level: Level) -> &'static str {
     }
 }
 
+/// Puts a line on stderr if that takes it at once.
+pub fn to_stderr(text: &str) {
+    let stderr = rustix::stdio::stderr();
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    if let Ok(1..) = poll(&mut [PollFd::from_borrowed_fd(stderr, PollFlags::OUT)], Some(&now)) {
+        // What is behind it may be full or gone: then the ring has the line.
+        let _ = rustix::io::write(stderr, format!("{text}\n").as_bytes());
+    }
+}
+
 struct Logger {
-    stderr: SimpleLogger,
+    on_stderr: LevelFilter,
     ring: Arc<Ring>,
 }
 
@@ -78,20 +105,20 @@ impl Log for Logger {
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
             self.ring.push(clock::wall(), record.level(), record.args().to_string());
-            self.stderr.log(record);
+            if record.level() <= self.on_stderr {
+                to_stderr(&format!("{:<5} [{}] {}", record.level(), record.target(), record.args()));
+            }
         }
     }
 
-    fn flush(&self) {
-        self.stderr.flush();
-    }
+    fn flush(&self) {}
 }
 
 /// Starts logging, to stderr what is at least as grave as `on_stderr`; once in a process, or the first logger
 /// stays.
 pub fn start(on_stderr: LevelFilter) -> Arc<Ring> {
     let ring = Arc::new(Ring::default());
-    let logger = Logger { stderr: SimpleLogger::new().with_level(on_stderr), ring: ring.clone() };
+    let logger = Logger { on_stderr, ring: ring.clone() };
     if log::set_boxed_logger(Box::new(logger)).is_ok() {
         log::set_max_level(LevelFilter::Info);
     }
@@ -111,6 +138,9 @@ mod tests {
         assert!(ring.bytes() <= LOG_RING_BYTES_MAX);
         let last = ring.last(2);
         assert!(last[0].text.starts_with("line 9998 ") && last[1].text.starts_with("line 9999 "));
+        let tail = ring.tail(4096);
+        assert!(tail.len() <= 4096 && tail.ends_with('\n') && tail.contains("info: line 9999 "), "{tail}");
+        assert_eq!(ring.tail(10), "");
         ring.push(WallTime::default(), Level::Warn, "é".repeat(LOG_LINE_BYTES_MAX));
         assert!(ring.last(1)[0].text.len() <= LOG_LINE_BYTES_MAX);
     }

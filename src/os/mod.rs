@@ -4,6 +4,7 @@
 pub mod button;
 pub mod clerk;
 pub mod clock;
+pub mod crash;
 pub mod disk;
 pub mod entropy;
 pub mod files;
@@ -15,6 +16,7 @@ pub mod maildir;
 pub mod medium;
 pub mod nic;
 pub mod process;
+pub mod rescue;
 pub mod slots;
 pub mod sockets;
 pub mod tty;

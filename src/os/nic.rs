@@ -17,6 +17,19 @@ const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 /// ARP's number among the Ethernet protocols, in network order as packet(7) wants it.
 const ARP_PROTOCOL: u16 = (libc::ETH_P_ARP as u16).to_be();
 
+/// The NICs of this machine, those of real hardware first; the loopback is none.
+pub fn names() -> Vec<String> {
+    let entries = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    let mut found: Vec<(bool, String)> = entries
+        .filter_map(|entry| {
+            Some((!entry.path().join("device").exists(), entry.file_name().into_string().ok()?))
+        })
+        .filter(|(_, name)| name != "lo")
+        .collect();
+    found.sort_unstable();
+    found.into_iter().map(|(_, name)| name).collect()
+}
+
 /// Tells the link behind interface number `index` that `mac` holds `ip`.
 ///
 /// # Errors

@@ -55,18 +55,44 @@ impl<Fd: AsFd> RawMode<Fd> {
 
 impl<Fd: AsFd> Drop for RawMode<Fd> {
     fn drop(&mut self) {
-        // A terminal that has gone away has nothing to restore.
-        let _ = tcsetattr(&self.terminal, OptionalActions::Drain, &self.before);
+        // A terminal that has gone away has nothing to restore, and one that stands still is not waited for.
+        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
     }
 }
 
-/// The machine's own console, opened anew so that waiting on it does not change standard output.
+/// What is typed is not shown, as for a password. Dropping the guard restores the terminal.
+pub struct Silence<Fd: AsFd> {
+    terminal: Fd,
+    before: Termios,
+}
+
+impl<Fd: AsFd> Silence<Fd> {
+    /// # Errors
+    /// `ENOTTY` when `terminal` is none.
+    pub fn enter(terminal: Fd) -> io::Result<Self> {
+        let before = tcgetattr(&terminal)?;
+        let mut silent = before.clone();
+        silent.local_modes -= LocalModes::ECHO | LocalModes::ECHONL;
+        tcsetattr(&terminal, OptionalActions::Now, &silent)?;
+        Ok(Silence { terminal, before })
+    }
+}
+
+impl<Fd: AsFd> Drop for Silence<Fd> {
+    fn drop(&mut self) {
+        // A terminal that has gone away has nothing to restore.
+        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
+    }
+}
+
+/// The machine's own console, opened anew so that waiting on it does not change standard output. Nothing
+/// that is written to it waits for the terminal.
 ///
 /// # Errors
 /// Those of opening /dev/console.
 pub fn machine_console() -> io::Result<File> {
-    let noctty = OFlags::NOCTTY.bits() as i32;
-    OpenOptions::new().read(true).write(true).custom_flags(noctty).open("/dev/console")
+    let flags = (OFlags::NOCTTY | OFlags::NONBLOCK).bits() as i32;
+    OpenOptions::new().read(true).write(true).custom_flags(flags).open("/dev/console")
 }
 
 /// The keys typed on standard input before anyone asked for any, at most as many as `keys` holds. It does
@@ -83,6 +109,11 @@ pub fn typed_before(keys: &mut [u8]) -> io::Result<usize> {
         0 => Ok(0),
         _ => Ok(rustix::io::read(stdin, keys)?),
     }
+}
+
+/// Whether somebody hit the failsafe's key, `f`, and nothing else: a noisy line hits any of them.
+pub fn is_failsafe(keys: &[u8]) -> bool {
+    keys.contains(&b'f') && keys.iter().all(|key| matches!(key, b'f' | b'\r' | b'\n'))
 }
 
 pub fn is_terminal(fd: impl AsFd) -> bool {
@@ -114,6 +145,15 @@ mod tests {
     use super::*;
     use std::io::Write;
     use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn noise_is_no_failsafe() {
+        for (keys, asked) in
+            [(&b"f"[..], true), (b"ff\r\n", true), (b"", false), (b"\r", false), (b"of", false)]
+        {
+            assert_eq!(is_failsafe(keys), asked, "{keys:?}");
+        }
+    }
 
     #[test]
     fn what_is_no_terminal_is_left_alone() {

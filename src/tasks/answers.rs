@@ -49,8 +49,11 @@ pub fn status(station: &Station) -> StatusReport {
         auth_failures: station.guesses.borrow().total(),
         memory_used_bytes: memory.parts.iter().map(|p| p.used_bytes).sum(),
         memory_bound_bytes: memory.parts.iter().map(|p| p.bound_bytes).sum(),
-        alarms: on_trial(station, now)
+        alarms: station
+            .notices
+            .lines()
             .into_iter()
+            .chain(on_trial(station, now))
             .chain(alarms(station, &office, now.wall))
             .chain(station.guesses.borrow().alarms(now.mono))
             .collect(),

@@ -13,14 +13,14 @@ use crate::console::exit;
 use crate::console::report::{Report, error_json};
 use crate::console::wire::{ToDaemon, ToUser};
 use crate::console::{WIDTH_USUAL, help};
-use crate::limits::{CONTROL_HELLO_WAIT_S, CONTROL_LINKS_MAX};
+use crate::limits::{CONSOLE_IDLE_S, CONTROL_HELLO_WAIT_S, CONTROL_LINKS_MAX};
 use crate::os::clock;
 use crate::relay::{QueueAction, Target};
 use crate::tasks::link::Link;
 use crate::tasks::station::Station;
 use crate::tasks::talk::Talk;
 use crate::tasks::timer::{self, by};
-use crate::tasks::{answers, editing, operating, posts, probe, shell, submission, wear};
+use crate::tasks::{answers, editing, login, operating, posts, probe, reset, setup, shell, submission, wear};
 
 /// Serves the socket as long as the daemon runs.
 pub async fn run(station: Rc<Station>, listener: Async<UnixListener>) {
@@ -43,7 +43,8 @@ pub async fn run(station: Rc<Station>, listener: Async<UnixListener>) {
     }
 }
 
-async fn serve(station: &Rc<Station>, stream: Async<UnixStream>, crowded: bool) -> io::Result<()> {
+/// Serves one user of the socket, or of the machine's own console, until he goes.
+pub(super) async fn serve(station: &Rc<Station>, stream: Async<UnixStream>, crowded: bool) -> io::Result<()> {
     let opened = async {
         let mut link = Link::open(stream).await?;
         let wish = link.receive().await?;
@@ -64,8 +65,12 @@ async fn serve(station: &Rc<Station>, stream: Async<UnixStream>, crowded: bool) 
             let code = command(station, &mut talk, commands::parse(&words), json).await?;
             (talk, code)
         }
-        Some(ToDaemon::Interactive { width }) => {
+        Some(ToDaemon::Interactive { width, login }) => {
             let mut talk = Talk::interactive(link, columns(width));
+            if login {
+                login::enter(station, &mut talk).await?;
+                talk.log_out_after(Duration::from_secs(CONSOLE_IDLE_S));
+            }
             let code = shell::run(station, &mut talk).await?;
             (talk, code)
         }
@@ -98,6 +103,11 @@ pub async fn command(
             probe::resolve(station, talk, &question).await?.map(Report::Records)
         }
         Ok(Asked { command: Command::Exit, .. }) => return Ok(exit::OK),
+        Ok(Asked { command: Command::Setup, .. }) => return setup::run(station, talk).await,
+        Ok(Asked { command: Command::Password, .. }) => login::change(station, talk).await?.map(Report::Done),
+        Ok(Asked { command: Command::FactoryReset { sure }, .. }) => {
+            reset::run(station, talk, sure).await?.map(Report::Done)
+        }
         Ok(Asked { command: Command::Edit(edit), .. }) => {
             editing::edit(station, talk, edit).await?.map_err(|lines| lines.join("\n"))
         }
@@ -142,11 +152,26 @@ fn answer(station: &Rc<Station>, command: Command) -> Result<Report, String> {
             let text = crate::config::print_shown(&station.config());
             Report::Config(text.lines().map(str::to_owned).collect())
         }
+        Command::ExportSecrets => {
+            let text = crate::config::print(&station.config());
+            Report::Config(text.lines().map(str::to_owned).collect())
+        }
+        Command::ShowCrash => {
+            let note = station.notices.crash().ok_or("it has not crashed, as far as it knows")?;
+            Report::Crash { what: note.what, log: note.log }
+        }
+        Command::ClearCrash => match station.notices.clear_crash() {
+            true => Report::Done("the crash is forgotten".to_owned()),
+            false => return Err("there is no crash to forget".to_owned()),
+        },
         Command::Queue(..)
         | Command::Send { .. }
         | Command::Edit(_)
         | Command::Connect { .. }
         | Command::Watch
+        | Command::Setup
+        | Command::Password
+        | Command::FactoryReset { .. }
         | Command::Resolve(_)
         | Command::Machine(_)
         | Command::Exit => unreachable!("handled by `command`"),

@@ -16,6 +16,30 @@ use crate::tasks::talk::{Heard, Talk};
 /// Carries out one of these commands; the error is what to tell, a line each.
 pub async fn edit(station: &Rc<Station>, talk: &mut Talk, edit: Edit) -> io::Result<Result<Report, Refusal>> {
     let store = &station.settings.store;
+    let (before, was_edited) = (store.borrow().edits(), store.borrow().has_candidate());
+    let foreign = talk.is_interactive() && was_edited && before != talk.seen;
+    if foreign && matches!(edit, Edit::Commit(_)) {
+        let why = "another console has edited the configuration since you looked; `show changes`, then again";
+        return Ok(Err(vec![why.to_owned()]));
+    }
+    let looks = matches!(edit, Edit::ShowChanges | Edit::Rollback(_));
+    let done = carry_out(station, talk, edit).await?;
+    let now = store.borrow().edits();
+    if looks || !foreign {
+        talk.seen = now;
+    } else if now != before {
+        let text = "note: another console edits the configuration too; `show changes` shows all of it";
+        talk.print_wrapped(text).await?;
+    }
+    Ok(done)
+}
+
+async fn carry_out(
+    station: &Rc<Station>,
+    talk: &mut Talk,
+    edit: Edit,
+) -> io::Result<Result<Report, Refusal>> {
+    let store = &station.settings.store;
     Ok(match edit {
         Edit::Set(list) => {
             let list: Vec<&str> = list.iter().map(String::as_str).collect();

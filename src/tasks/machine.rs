@@ -14,7 +14,8 @@ use futures_lite::AsyncReadExt;
 use smol::LocalExecutor;
 
 use crate::limits::{
-    FLUSHER_SILENCE_S_MAX, HEALTH_LATE_S_MAX, HEALTH_LOOK_S, HEALTHY_AFTER_S, TRIAL_S_MAX, WATCHDOG_FEED_S,
+    END_SEEN_MS, FLUSHER_SILENCE_S_MAX, HEALTH_LATE_S_MAX, HEALTH_LOOK_S, HEALTHY_AFTER_S, TRIAL_S_MAX,
+    WATCHDOG_FEED_S,
 };
 use crate::net::AddressState;
 use crate::os::init::{self, End, Machine};
@@ -76,15 +77,16 @@ impl Machinist {
         self.end.get()
     }
 
-    /// Waits until somebody asks for the end.
+    /// Waits until somebody asks for the end, and has seen that he is heard.
     pub async fn ended(&self) {
         loop {
             let asked = self.asked.listen();
             if self.end.get().is_some() {
-                return;
+                break;
             }
             asked.await;
         }
+        Timer::after(Duration::from_millis(END_SEEN_MS)).await;
     }
 
     /// One update at a time; `None` while another is being written.

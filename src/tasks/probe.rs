@@ -130,6 +130,7 @@ async fn exchange(
 /// The counters, once a second, until a key is hit or the user goes.
 pub async fn watch(station: &Station, talk: &mut Talk) -> io::Result<u8> {
     let mut before = None;
+    let mut shown = 0;
     loop {
         let status = answers::status(station);
         let moved = before.map_or(0, |before| status.accepted.saturating_sub(before)) / WATCH_EVERY_S;
@@ -143,8 +144,14 @@ pub async fn watch(station: &Station, talk: &mut Talk) -> io::Result<u8> {
             status.delivered,
             status.bounced
         );
-        let fresh = if talk.is_interactive() { format!("\r{line}\x1b[K") } else { format!("{line}\n") };
-        talk.print(&fresh).await?;
+        if talk.is_interactive() {
+            // In one line of the narrowest terminal, over what stood there, with nothing but blanks.
+            let line: String = line.chars().take(talk.width.saturating_sub(1)).collect();
+            let wide = std::mem::replace(&mut shown, line.len());
+            talk.print(&format!("\r{line:wide$}")).await?;
+        } else {
+            talk.print(&format!("{line}\n")).await?;
+        }
         if talk.key_within(Duration::from_secs(WATCH_EVERY_S)).await? {
             talk.print("\n").await?;
             return Ok(exit::OK);

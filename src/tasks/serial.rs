@@ -1,33 +1,73 @@
-//! The console on the machine's serial line: the same conversation over the control socket that `stagepost
-//! console` has, carried to and from the terminal. A session that ends is followed by a new one.
-//! Danger: a terminal that takes nothing must hold up nobody but itself.
+//! The console on the machine's serial line: the same conversation that `stagepost console` has over the
+//! control socket, after a login. A session that ends is followed by a new one, a line that was hung up is
+//! opened anew. Danger: a terminal that takes nothing must hold up nobody but itself.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use async_io::{Async, Timer};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, FutureExt};
 
 use crate::console::wire::{Decoder, Frame, ToDaemon, ToUser, VERSION};
-use crate::limits::{CONSOLE_AGAIN_S, CONTROL_READ_BYTES};
-use crate::os::tty;
+use crate::limits::{CONSOLE_AGAIN_S, CONTROL_READ_BYTES, FAILSAFE_KEY_WAIT_S};
+use crate::os::{clock, tty};
+use crate::tasks::station::Station;
+use crate::tasks::timer::by;
+use crate::tasks::{control, settings};
 
 /// Serves the console as long as the daemon runs.
-pub async fn run(socket: PathBuf) {
-    let console = match tty::machine_console().and_then(Async::new) {
-        Ok(console) => console,
-        Err(e) => return log::error!("/dev/console: {e}"),
-    };
-    let _raw = tty::RawMode::enter(&console);
+pub async fn run(station: Rc<Station>) {
+    let mut offer = station.settings.store.borrow().is_configured();
+    let mut last = None;
     loop {
-        if let Err(e) = session(&console, &socket).await {
-            log::warn!("the console broke off: {e}");
+        let error = match tty::machine_console().and_then(Async::new) {
+            Ok(console) => attend(&station, &console, &mut offer).await,
+            Err(error) => error,
+        };
+        if last != Some(error.kind()) {
+            last = Some(error.kind());
+            log::warn!("the console broke off: {error}");
         }
         Timer::after(Duration::from_secs(CONSOLE_AGAIN_S)).await;
     }
+}
+
+/// One session after the other; the error that ended the line.
+async fn attend(station: &Rc<Station>, console: &Async<File>, offer: &mut bool) -> io::Error {
+    let served = async {
+        let _raw = tty::RawMode::enter(console)?;
+        if std::mem::take(offer) {
+            offer_failsafe(station, console).await?;
+        }
+        loop {
+            session(station, console).await?;
+            Timer::after(Duration::from_secs(CONSOLE_AGAIN_S)).await;
+        }
+    };
+    let ended: io::Result<std::convert::Infallible> = served.await;
+    match ended {
+        Err(error) => error,
+        Ok(never) => match never {},
+    }
+}
+
+/// For some seconds after the start, a key leaves the saved configuration aside; mail flows meanwhile.
+async fn offer_failsafe(station: &Rc<Station>, mut console: &Async<File>) -> io::Result<()> {
+    let text = format!(
+        "\nHit f within {FAILSAFE_KEY_WAIT_S} seconds to start without the saved configuration and its password.\n"
+    );
+    console.write_all(text.as_bytes()).await?;
+    let mut keys = [0; CONTROL_READ_BYTES];
+    let until = clock::mono() + Duration::from_secs(FAILSAFE_KEY_WAIT_S);
+    let typed = by(until, console.read(&mut keys)).await.transpose()?.unwrap_or(0);
+    if tty::is_failsafe(&keys[..typed]) {
+        station.guard.open();
+        settings::leave_aside(station, "it was asked for at the console".to_owned()).await;
+    }
+    Ok(())
 }
 
 enum Heard {
@@ -35,18 +75,27 @@ enum Heard {
     Answer(usize),
 }
 
-async fn session(mut console: &Async<File>, socket: &PathBuf) -> io::Result<()> {
-    let stream = Async::<UnixStream>::connect(socket).await?;
+/// From login to logout.
+async fn session(station: &Rc<Station>, mut console: &Async<File>) -> io::Result<()> {
+    let (near, far) = UnixStream::pair()?;
+    let (stream, served) = (Async::new(near)?, Async::new(far)?);
+    let keeper = station.clone();
+    station.spawn(async move {
+        // Its end is seen at the other side.
+        let _ = control::serve(&keeper, served, false).await;
+    });
     let mut stream = &stream;
     send(stream, &ToDaemon::Hello { version: VERSION }).await?;
-    send(stream, &ToDaemon::Interactive { width: None }).await?;
+    send(stream, &ToDaemon::Interactive { width: None, login: true }).await?;
     let mut decoder = Decoder::default();
     let (mut keys, mut answers) = ([0; CONTROL_READ_BYTES], [0; CONTROL_READ_BYTES]);
     loop {
         let typed = async { console.read(&mut keys).await.map(Heard::Keys) };
         let answered = async { stream.read(&mut answers).await.map(Heard::Answer) };
         match answered.or(typed).await? {
-            Heard::Keys(0) | Heard::Answer(0) => return Ok(()),
+            // The line was hung up: whoever comes next has to log in.
+            Heard::Keys(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Heard::Answer(0) => return Ok(()),
             Heard::Keys(n) => send(stream, &ToDaemon::Keys(keys[..n].to_vec())).await?,
             Heard::Answer(n) => decoder.input(&answers[..n]),
         }

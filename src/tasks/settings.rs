@@ -145,6 +145,24 @@ pub async fn confirm(station: &Rc<Station>) -> Result<String, Refusal> {
     write(station, saved).await.map(|()| "it runs for good".to_owned())
 }
 
+/// Runs nothing from now on, since `why`. What is saved stays saved until the next commit.
+pub async fn leave_aside(station: &Rc<Station>, why: String) {
+    let _turn = station.settings.turn.lock().await;
+    log::warn!("the saved configuration is left aside: {why}");
+    station.settings.store.borrow_mut().leave_aside(clock::wall());
+    station.notices.set_failsafe(Some(why));
+    apply(station, Vec::new());
+}
+
+/// Runs nothing from now on, and forgets what there was.
+pub async fn forget(station: &Rc<Station>) {
+    let _turn = station.settings.turn.lock().await;
+    station.settings.store.borrow_mut().forget();
+    station.settings.unsaved.take();
+    station.notices.set_failsafe(None);
+    apply(station, Vec::new());
+}
+
 /// Ends trials when their time is over and closes what domains left behind, as long as the daemon runs.
 pub async fn run(station: Rc<Station>) {
     loop {
@@ -183,7 +201,8 @@ async fn expire(station: &Rc<Station>) {
     }
 }
 
-/// The spools of domains that `wanted` has and the office has not.
+/// The spools of domains that `wanted` has and the office has not. A domain that runs without its spool, as
+/// on damaged flash, may go on so; a new one may not begin so.
 async fn open_spools(station: &Rc<Station>, wanted: &Config) -> Result<Vec<OpenSpool>, Refusal> {
     let mut spools = Vec::new();
     for domain in &wanted.domains {
@@ -193,7 +212,13 @@ async fn open_spools(station: &Rc<Station>, wanted: &Config) -> Result<Vec<OpenS
         let (data, name) = (station.data.clone(), domain.name.clone());
         let quota = posts::quota_bytes(&data, wanted, domain);
         let opened = station.blocking(move || OpenSpool::read(&data, &name, quota)).await;
-        spools.push(opened.unwrap_or_else(|| Err("the box is stopping".to_owned())).map_err(|e| vec![e])?);
+        match opened.unwrap_or_else(|| Err("the box is stopping".to_owned())) {
+            Ok(spool) => spools.push(spool),
+            Err(error) if station.config().domain(&domain.name).is_some() => {
+                log::error!("{error}; its mail is refused for the time being");
+            }
+            Err(error) => return Err(vec![error]),
+        }
     }
     Ok(spools)
 }
@@ -247,6 +272,7 @@ async fn write(station: &Rc<Station>, texts: Save) -> Result<(), Refusal> {
     let failure = match written.await {
         Some(Ok(())) => {
             station.settings.unsaved.take();
+            station.notices.set_failsafe(None);
             return Ok(());
         }
         Some(Err(error)) => error.to_string(),

@@ -7,16 +7,24 @@ use std::rc::Rc;
 use crate::console::commands::{self, Asked, Command};
 use crate::console::exit;
 use crate::limits::CONSOLE_NAMES_OFFERED_MAX;
-use crate::tasks::control;
 use crate::tasks::station::Station;
 use crate::tasks::talk::{Heard, Talk};
+use crate::tasks::{control, setup};
 
 /// Serves one user until he ends it; the exit code.
 pub async fn run(station: &Rc<Station>, talk: &mut Talk) -> io::Result<u8> {
     let version = env!("CARGO_PKG_VERSION");
     talk.print(&format!("stagepost {version}; `help` or ? lists the commands, `exit` ends\n")).await?;
+    greet(station, talk).await?;
     loop {
-        let line = match talk.ask_command(&prompt(station), |argument| names(station, argument)).await? {
+        let heard = match talk.ask_command(&prompt(station), |argument| names(station, argument)).await {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                talk.print("\nnobody touched a key for a while: logged out\n").await?;
+                return Ok(exit::OK);
+            }
+            heard => heard?,
+        };
+        let line = match heard {
             Heard::Line(line) => line,
             Heard::Broken => continue,
             Heard::End => {
@@ -35,9 +43,30 @@ pub async fn run(station: &Rc<Station>, talk: &mut Talk) -> io::Result<u8> {
     }
 }
 
+/// What its owner should know first, and the way on with a new box.
+async fn greet(station: &Rc<Station>, talk: &mut Talk) -> io::Result<()> {
+    for line in station.notices.lines() {
+        talk.print_wrapped(&line).await?;
+    }
+    let (edits, edited, configured) = {
+        let store = station.settings.store.borrow();
+        (store.edits(), store.has_candidate(), store.is_configured())
+    };
+    talk.seen = edits;
+    if edited {
+        talk.print("the configuration is being edited; `show changes` shows how far\n").await?;
+    }
+    if configured || station.notices.failsafe().is_some() {
+        return Ok(());
+    }
+    if talk.has_login() {
+        return setup::run(station, talk).await.map(drop);
+    }
+    talk.print("there is no configuration yet; `setup` asks a few questions and makes one\n").await
+}
+
 fn prompt(station: &Station) -> String {
-    let config = station.config();
-    let name = config.machine.name.as_ref().map_or("stagepost", |name| name.as_str());
+    let name = station.name();
     let store = station.settings.store.borrow();
     let edited = if store.has_candidate() { "*" } else { "" };
     let trial = if store.before_trial().is_some() { " (unconfirmed)" } else { "" };

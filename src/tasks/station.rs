@@ -14,6 +14,7 @@ use smol::LocalExecutor;
 use smol::channel::Sender;
 
 use crate::config::Config;
+use crate::console::first_boot::Dialogue;
 use crate::mail::Domain;
 use crate::os::clerk::Clerk;
 use crate::os::clock;
@@ -25,8 +26,10 @@ use crate::smtp::{Enhanced, Reply};
 use crate::spool::BatchError;
 use crate::tasks::certificates::Certificates;
 use crate::tasks::listen::Doors;
+use crate::tasks::login::Guard;
 use crate::tasks::machine::Machinist;
 use crate::tasks::nic::NicKeeper;
+use crate::tasks::notices::Notices;
 use crate::tasks::resolve::Resolver;
 use crate::tasks::settings::Settings;
 use crate::tasks::signing::Signing;
@@ -40,6 +43,10 @@ pub struct Station {
     pub executor: Rc<LocalExecutor<'static>>,
     pub data: PathBuf,
     pub settings: Settings,
+    pub notices: Notices,
+    pub guard: Guard,
+    /// The answers so far of the dialogue with a new box.
+    pub setup: RefCell<Option<Dialogue>>,
     pub office: RefCell<Office>,
     pub doors: RefCell<Doors>,
     pub resolver: Resolver,
@@ -118,6 +125,8 @@ pub struct Parts {
     pub executor: Rc<LocalExecutor<'static>>,
     pub data: PathBuf,
     pub settings: Settings,
+    pub notices: Notices,
+    pub guard: Guard,
     pub office: Office,
     pub resolver: Resolver,
     pub certificates: Certificates,
@@ -132,7 +141,8 @@ pub struct Parts {
 
 impl Station {
     pub fn new(parts: Parts) -> Rc<Self> {
-        let Parts { executor, data, settings, office, resolver, certificates, nic, .. } = parts;
+        let Parts { executor, data, settings, notices, guard, office, resolver, certificates, nic, .. } =
+            parts;
         let Parts { flusher, clerk, secret, log, machinist, .. } = parts;
         let meters = Meters::default();
         meters.started.set(clock::mono());
@@ -142,6 +152,9 @@ impl Station {
             executor,
             data,
             settings,
+            notices,
+            guard,
+            setup: RefCell::default(),
             office: RefCell::new(office),
             doors: RefCell::default(),
             resolver,
@@ -174,6 +187,11 @@ impl Station {
 
     pub fn config(&self) -> Rc<Config> {
         self.office.borrow().config().clone()
+    }
+
+    /// What the box is called at its consoles.
+    pub fn name(&self) -> String {
+        self.config().machine.name.as_ref().map_or_else(|| "stagepost".to_owned(), ToString::to_string)
     }
 
     /// Waits until the message behind a receipt is safe on flash, or is refused.

@@ -251,6 +251,29 @@ pub async fn from_console(
     };
     let text = Note::new(&from, &to, subject.as_deref());
     let Some(message) = ask_text(talk, text).await? else { return Ok(exit::FAILURE) };
+    send_note(station, talk, domain, from, to, message).await
+}
+
+/// Sends the test message of a new box and shows it leave; the exit code. `from` is of a hosted domain.
+pub async fn send_test(station: &Rc<Station>, talk: &mut Talk, from: Address, to: Address) -> io::Result<u8> {
+    let config = station.config();
+    let Some(domain) = config.domain(&from.domain) else { return Ok(exit::FAILURE) };
+    let mut note = Note::new(&from, std::slice::from_ref(&to), Some("Test message"));
+    note.line(&format!("This is a test of the mail relay {}.", station.name()));
+    note.line(&format!("It should come from the address of {}, under its name.", from.domain));
+    send_note(station, talk, domain, from, vec![to], note.into_bytes()).await
+}
+
+/// Hands in a message that was made at the console and shows it leave; the exit code.
+async fn send_note(
+    station: &Rc<Station>,
+    talk: &mut Talk,
+    domain: &DomainConfig,
+    from: Address,
+    to: Vec<Address>,
+    message: Vec<u8>,
+) -> io::Result<u8> {
+    let config = station.config();
     let recipients: Vec<Recipient> = to.into_iter().map(Recipient::plain).collect();
     let mut envelope = Envelope::plain(ReversePath::Address(from), []);
     envelope.recipients = recipients;

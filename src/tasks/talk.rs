@@ -14,7 +14,8 @@ use crate::console::wire::{ToDaemon, ToUser};
 use crate::limits::CONSOLE_TYPE_AHEAD_BYTES_MAX;
 use crate::os::clock;
 use crate::tasks::link::Link;
-use crate::tasks::timer::sleep_until;
+use crate::tasks::timer::{by, sleep_until};
+use crate::time::Instant;
 
 /// ^C as a terminal in raw mode sends it.
 const INTERRUPT: u8 = 0x03;
@@ -27,6 +28,10 @@ pub struct Talk {
     pub link: Link,
     /// Columns of his terminal.
     pub width: usize,
+    /// The state of the candidate that its user has seen, by `Store::edits`.
+    pub seen: u64,
+    /// How long the user may touch no key at a prompt; `None`: as long as he likes.
+    idle: Option<Duration>,
     /// Where the console is interactive.
     screen: Option<Screen>,
 }
@@ -50,13 +55,22 @@ pub enum Heard {
 impl Talk {
     /// A user with one command.
     pub fn plain(link: Link, width: usize) -> Self {
-        Talk { link, width, screen: None }
+        Talk { link, width, seen: 0, idle: None, screen: None }
     }
 
     /// A user at an interactive console.
     pub fn interactive(link: Link, width: usize) -> Self {
         let screen = Screen { editor: LineEditor::new(width), typed: Vec::new() };
-        Talk { link, width, screen: Some(screen) }
+        Talk { link, width, seen: 0, idle: None, screen: Some(screen) }
+    }
+
+    /// He came in by a login, and goes out when he touches no key for so long.
+    pub fn log_out_after(&mut self, idle: Duration) {
+        self.idle = Some(idle);
+    }
+
+    pub fn has_login(&self) -> bool {
+        self.idle.is_some()
     }
 
     pub fn is_interactive(&self) -> bool {
@@ -65,6 +79,20 @@ impl Talk {
 
     pub async fn print(&mut self, text: &str) -> io::Result<()> {
         self.link.print(text.as_bytes()).await
+    }
+
+    /// Prints a sentence in lines as wide as the terminal.
+    pub async fn print_wrapped(&mut self, text: &str) -> io::Result<()> {
+        let text = Report::Done(text.to_owned()).text(self.width);
+        self.print(&text).await
+    }
+
+    /// The same for each line of a text.
+    pub async fn print_wrapped_lines(&mut self, text: &str) -> io::Result<()> {
+        for line in text.lines() {
+            self.print_wrapped(line).await?;
+        }
+        Ok(())
     }
 
     /// Prints what went wrong: on a terminal where everything else stands too.
@@ -140,9 +168,15 @@ impl Talk {
             self.link.print(&out).await?;
             match event {
                 Some(event) => return Ok(event),
-                None => self.more_keys().await?,
+                None => self.keys_in_time().await?,
             }
         }
+    }
+
+    /// More keys; an error of `TimedOut` when the user has touched none for too long.
+    async fn keys_in_time(&mut self) -> io::Result<()> {
+        let until = self.idle.map_or(Instant::NEVER, |idle| clock::mono() + idle);
+        by(until, self.more_keys()).await.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
     }
 
     async fn more_keys(&mut self) -> io::Result<()> {

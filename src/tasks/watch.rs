@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use smol::channel::{Receiver, Sender};
 
 use crate::console::answer::Fate;
+use crate::limits::WATCHED_LINES_MAX;
 use crate::mail::QueueId;
 use crate::relay::{Answer, Outcome, Verdict};
 
@@ -41,7 +42,7 @@ impl Watched {
 impl Watchers {
     /// Watches a message of so many shares until each has been tried once; the channel closes then.
     pub fn watch(&self, id: QueueId, shares: usize) -> Receiver<Sight> {
-        let (watcher, receiver) = smol::channel::unbounded();
+        let (watcher, receiver) = smol::channel::bounded(WATCHED_LINES_MAX);
         self.0.borrow_mut().insert(id, Watched { watcher, shares, connections: 0 });
         receiver
     }
@@ -81,7 +82,7 @@ impl Watchers {
 
     pub fn show(&self, id: QueueId, line: String) {
         if let Some(Watched { watcher, .. }) = self.0.borrow().get(&id) {
-            // A watcher that left sees nothing more.
+            // A watcher that left sees nothing more, and one that does not read misses lines.
             let _ = watcher.try_send(Sight::Line(line));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::lab::{BCD, DNS, Dialogue, Stagepost, XYZ, until, until_true};
+use crate::lab::{ABC, BCD, DNS, Dialogue, Stagepost, XYZ, until, until_true};
 use crate::world::{BOTH, MESSAGE_2A, two_domains, world};
 
 #[test]
@@ -126,14 +126,111 @@ fn a_trial_that_nobody_confirms_ends_with_a_restart() {
 
 #[test]
 fn a_trial_that_nobody_confirms_ends_by_itself() {
+    let Some(world) = world(&[]) else { return };
+    let config = two_domains()
+        .replace(&format!("address {ABC}\n"), &format!("address {ABC}/24\n"))
+        .replace(&format!("address {BCD}\n"), &format!("address {BCD}/24\n"));
+    let mut device = Stagepost::start(&world.device, &format!("box interface eth0\n{config}"));
+    device.await_up();
+    // The whole box moves to a network where nobody is.
+    let cut_off = |device: &Stagepost| {
+        device.console_text(&["set", "domain abc.com address 198.51.100.1/24"]);
+        device.console_text(&["set", "domain bcd.com address 198.51.100.70/24"]);
+        device.console_text(&["commit", "confirm", "1"]);
+        until_true("the addresses are gone", || {
+            !world.device.has_address(BCD) && !world.device.has_address(ABC)
+        });
+        let told = device.console_text(&["show", "status"]);
+        assert!(told.contains("the configuration is on trial"), "{told}");
+    };
+    cut_off(&device);
+    device.kill9();
+    device.restart();
+    device.await_up();
+    Dialogue::greeted(&world.pc, BCD, "pc.example");
+
+    cut_off(&device);
+    let back = || world.device.has_address(BCD).then_some(());
+    until("the old configuration returns", Duration::from_secs(120), back);
+    device.await_up();
+    Dialogue::greeted(&world.pc, BCD, "pc.example");
+    let changes = device.console(&["show", "changes"]);
+    assert_eq!(changes["changes"].as_array().unwrap().len(), 4, "the trial is the candidate: {changes}");
+}
+
+#[test]
+fn two_consoles_hear_of_each_other() {
     let Some(world) = world(BOTH) else { return };
     let device = Stagepost::start(&world.device, &two_domains());
-    device.console_text(&["delete", "domain", "bcd.com"]);
-    device.console_text(&["commit", "confirm", "1"]);
-    assert_eq!(device.console(&["show", "domains"])["domains"].as_array().unwrap().len(), 1);
-    let both = || (device.console(&["show", "domains"])["domains"].as_array()?.len() == 2).then_some(());
-    until("the old configuration returns", Duration::from_secs(90), both);
-    Dialogue::greeted(&world.pc, BCD, "pc.example");
+    let (mut one, mut other) = (device.terminal(), device.terminal());
+    one.shows("abc.com> ");
+    other.shows("abc.com> ");
+    one.line("set box name one.abc.com");
+    one.shows("noted");
+    other.line("set domain bcd.com mailbox other");
+    other.shows("note: another console edits");
+    other.shows("abc.com*> ");
+    one.line("commit");
+    one.shows("another console has edited the configuration since you looked");
+    one.line("show changes");
+    one.shows("+ domain bcd.com mailbox other");
+    one.line("commit");
+    one.shows("it runs");
+    other.line("commit");
+    other.shows("nothing has changed");
+    let mut third = device.terminal();
+    third.shows("one.abc.com> ");
+    device.console_text(&["delete", "domain", "bcd.com", "mailbox", "other"]);
+    device.terminal().shows("the configuration is being edited");
+}
+
+#[test]
+fn a_crash_is_told_until_it_is_cleared() {
+    let Some(world) = world(BOTH) else { return };
+    let mut device = Stagepost::start(&world.device, &two_domains());
+    assert_eq!(device.try_console(&["show", "crash"]).code, 1);
+    device.kill9();
+    let note = "2026-11-27T12:00:00Z at src/x.rs:1: a mishap\n2026-11-27T11:59:59Z warn: smoke\x1b[2J\n";
+    std::fs::write(device.data().join("crash"), note).unwrap();
+    device.restart();
+    device.terminal().shows("it crashed: 2026-11-27T12:00:00Z at src/x.rs:1: a mishap;");
+    let status = device.console(&["show", "status"]);
+    assert!(status["alarms"][0].as_str().unwrap().contains("a mishap"), "{status}");
+    let told = device.console_text(&["show", "crash"]);
+    assert!(told.contains("warn: smoke?[2J"), "{told}");
+    device.console_text(&["clear", "crash"]);
+    assert_eq!(device.console(&["show", "status"])["alarms"], serde_json::json!([]));
+    device.kill9();
+    device.restart();
+    assert_eq!(device.try_console(&["show", "crash"]).code, 1);
+}
+
+#[test]
+fn a_log_that_nobody_takes_ends_nothing() {
+    let Some(world) = world(BOTH) else { return };
+    let device = Stagepost::start_with_log(&world.device, &two_domains(), "/dev/full");
+    let mut client = Dialogue::greeted(&world.pc, BCD, "pc.example");
+    client.hand_over("b1@bcd.com", &["b2@bcd.com"], MESSAGE_2A);
+    let log = device.console(&["show", "log", "50"]);
+    assert!(log["lines"].as_array().unwrap().len() > 1, "{log}");
+}
+
+#[test]
+fn a_reset_without_a_machine_removes_what_the_daemon_keeps() {
+    let Some(world) = world(BOTH) else { return };
+    let mut device = Stagepost::start(&world.device, &two_domains());
+    assert_eq!(device.sendmail(&["-f", "b1@bcd.com", "b2@bcd.com"], MESSAGE_2A).code, 0);
+    device.mailbox_message("bcd.com", "b2", "Test Message 2");
+    std::fs::write(device.data().join("foreign"), "not ours").unwrap();
+    assert_eq!(device.try_console(&["factory-reset"]).code, 1);
+    device.console_text(&["factory-reset", "yes"]);
+    assert_eq!(device.console(&["show", "domains"])["domains"], serde_json::json!([]));
+    device.stop();
+    let entries = std::fs::read_dir(device.data()).unwrap().flatten();
+    let left: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+    assert_eq!(left, ["foreign"]);
+    device.restart();
+    device.terminal().shows("`setup` asks a few questions");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod addresses;
+mod appliance;
 mod auth;
 mod capacity;
 mod carried;

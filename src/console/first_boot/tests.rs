@@ -10,7 +10,7 @@ fn dialogue(answers: &[&str]) -> (Dialogue, Vec<Next>) {
     (dialogue, nexts)
 }
 
-const ANSWERS: [&str; 8] = [
+const ANSWERS: [&str; 9] = [
     "relay.abc.com",
     "",
     "192.0.2.1/24",
@@ -18,6 +18,7 @@ const ANSWERS: [&str; 8] = [
     "192.0.2.53 192.0.2.54",
     "bcd.com",
     "192.0.2.70/24",
+    "192.168.7.0/24",
     "x1@xyz.com",
 ];
 
@@ -25,7 +26,7 @@ const ANSWERS: [&str; 8] = [
 fn a_new_user_comes_to_a_working_box() {
     let (mut dialogue, nexts) = dialogue(&ANSWERS);
     assert!(nexts.iter().all(|next| *next == Next::Ask), "{nexts:?}");
-    assert_eq!(dialogue.prompt(), "Is this right [no]: ");
+    assert_eq!(dialogue.prompt(), "yes or no [no]: ");
     let text = "\
 box name relay.abc.com
 box interface eth0
@@ -34,8 +35,9 @@ box gateway 192.0.2.254
 box nameserver 192.0.2.53
 box nameserver 192.0.2.54
 domain bcd.com address 192.0.2.70/24
+domain bcd.com client 192.168.7.0/24
 ";
-    assert_eq!(dialogue.preamble(), format!("\n{text}\n"));
+    assert_eq!(dialogue.question_text(), format!("{text}Is this right?\n"));
     let Next::Done(setup) = dialogue.answer("yes") else { panic!("yes ends the dialogue") };
     assert_eq!(print(&setup.config), text);
     let (from, to) = setup.test.unwrap();
@@ -48,8 +50,8 @@ domain bcd.com address 192.0.2.70/24
 #[test]
 fn enter_takes_what_stands_in_brackets() {
     let (dialogue, _) = dialogue(&ANSWERS[..1]);
-    assert_eq!(dialogue.prompt(), "The NIC that carries the addresses, or none [eth0]: ");
-    let (mut dialogue, nexts) = self::dialogue(&["a.com", "", "192.0.2.1/24", "", "", "bcd.com", "", ""]);
+    assert_eq!(dialogue.prompt(), "interface [eth0]: ");
+    let (mut dialogue, nexts) = self::dialogue(&["a.com", "", "192.0.2.1/24", "", "", "bcd.com", "", "", ""]);
     assert!(nexts.iter().all(|next| *next == Next::Ask), "{nexts:?}");
     let Next::Done(setup) = dialogue.answer("y") else { panic!("y is yes") };
     assert_eq!(setup.test, None);
@@ -59,7 +61,7 @@ fn enter_takes_what_stands_in_brackets() {
 #[test]
 fn a_wrong_answer_is_told_why_and_asked_again() {
     for (caption, answers, why) in [
-        ("no name", &[""][..], "this one is needed; an example stands before the colon"),
+        ("no name", &[""][..], "this one is needed; the question shows an example"),
         (
             "no length",
             &["a.com", "eth0", "192.0.2.1"],
@@ -78,12 +80,12 @@ fn a_wrong_answer_is_told_why_and_asked_again() {
         ),
         (
             "no recipient",
-            &["a.com", "none", "10.0.0.1", "", "", "bcd.com", "", "x1"],
+            &["a.com", "none", "10.0.0.1", "", "", "bcd.com", "", "", "x1"],
             "`x1` is no address; the address has no @; write it as in b1@bcd.com",
         ),
         (
             "neither yes nor no",
-            &["a.com", "none", "10.0.0.1", "", "", "bcd.com", "", "", "maybe"],
+            &["a.com", "none", "10.0.0.1", "", "", "bcd.com", "", "", "", "maybe"],
             "write yes or no; no begins again",
         ),
     ] {
@@ -117,7 +119,7 @@ proptest! {
                 break;
             }
             prop_assert!(!dialogue.prompt().is_empty());
-            let _ = dialogue.preamble();
+            prop_assert!(dialogue.question_text().ends_with('\n'));
         }
     }
 }

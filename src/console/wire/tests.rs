@@ -20,7 +20,7 @@ fn to_daemon() -> impl Strategy<Value = ToDaemon> {
     prop_oneof![
         any::<u16>().prop_map(|version| ToDaemon::Hello { version }),
         (texts(), width()).prop_map(|(words, width)| ToDaemon::Command { words, width }),
-        width().prop_map(|width| ToDaemon::Interactive { width }),
+        (width(), any::<bool>()).prop_map(|(width, login)| ToDaemon::Interactive { width, login }),
         bytes().prop_map(ToDaemon::Keys),
         text().prop_map(ToDaemon::Line),
         Just(ToDaemon::EndOfInput),

@@ -92,12 +92,19 @@ impl Appliance {
     /// Reads the serial line until `text` stands on it; what came up to its end.
     #[track_caller]
     pub fn expect(&mut self, text: &str) -> String {
+        self.expect_one_of(&[text]).1
+    }
+
+    /// The same for the first of several; which, and what came up to its end.
+    #[track_caller]
+    pub fn expect_one_of(&mut self, texts: &[&str]) -> (usize, String) {
         let until = Instant::now() + PATIENCE;
         loop {
-            if let Some(at) = self.seen.find(text) {
-                return self.seen.drain(..at + text.len()).collect();
+            let found = texts.iter().enumerate().filter_map(|(n, text)| Some((self.seen.find(text)?, n)));
+            if let Some((at, n)) = found.min() {
+                return (n, self.seen.drain(..at + texts[n].len()).collect());
             }
-            assert!(Instant::now() < until, "no `{text}` on the serial line, but:\n{}", self.seen);
+            assert!(Instant::now() < until, "none of {texts:?} on the serial line, but:\n{}", self.seen);
             self.listen();
         }
     }
@@ -124,11 +131,22 @@ impl Appliance {
         }
     }
 
-    /// Waits for the console of a box that comes up.
+    /// Goes through what the console of a box that comes up asks for, to its first prompt.
     #[track_caller]
     pub fn greeted(&mut self) {
-        self.expect("lists the commands");
-        self.expect("> ");
+        let asked =
+            ["Hit f within", "Password: ", "New password: ", "The same again: ", "lists the commands"];
+        loop {
+            match self.expect_one_of(&asked).0 {
+                0 => self.type_keys(b"\r"),
+                1..=3 => self.type_keys(b"pepper and salt\r"),
+                _ => break,
+            }
+        }
+        if self.expect_one_of(&["name: ", "> "]).0 == 0 {
+            self.type_keys(b"\x03");
+            self.expect("> ");
+        }
     }
 
     /// A new box is told who it is; mail flows when this returns.

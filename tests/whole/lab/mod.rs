@@ -3,6 +3,7 @@
 //! left behind is swept by the next. The addresses are documentation's (RFC 5737, RFC 3849), in every lab
 //! the same ones: no packet leaves the bridge.
 
+mod appliance;
 mod dialogue;
 mod disk;
 pub mod guest;
@@ -21,10 +22,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+pub use appliance::{Appliance, PASSWORD};
 pub use dialogue::Dialogue;
 pub use disk::{Disk, make_ext4};
 pub use message::{Message, split_mbox};
-pub use namespace::{Host, Running};
+pub use namespace::{Host, Running, command};
 pub use remote::{Remote, Reply, Taken};
 pub use stagepost::{BINARY, Stagepost, run_binary};
 pub use terminal::Terminal;
@@ -36,6 +38,11 @@ pub const BCD: &str = "203.0.113.70";
 pub const XYZ: &str = "203.0.113.25";
 pub const DNS: &str = "203.0.113.53";
 pub const PC: &str = "203.0.113.9";
+
+/// Copies a folder with all that is in it.
+pub fn copy(from: &Path, to: &Path) {
+    command("cp", &["-a", from.to_str().unwrap(), to.to_str().unwrap()]);
+}
 
 /// One bridge and the hosts on it.
 pub struct Lab {

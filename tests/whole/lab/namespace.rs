@@ -118,6 +118,12 @@ impl Host {
         command
     }
 
+    /// Everything that runs here.
+    pub fn processes(&self) -> Vec<rustix::process::Pid> {
+        let pids = command("ip", &["netns", "pids", self.space()]);
+        pids.split_whitespace().filter_map(|pid| rustix::process::Pid::from_raw(pid.parse().ok()?)).collect()
+    }
+
     /// Starts a command here; what it prints goes to the file `LOG` in this host's folder.
     pub fn start(&self, mut command: Command, log: &str) -> Running {
         let path = self.dir.join(log);

@@ -74,6 +74,27 @@ impl<'h> Stagepost<'h> {
         box_
     }
 
+    /// The same with its log going to this file, whatever comes of that.
+    #[track_caller]
+    pub fn start_with_log(host: &'h Host, config: &str, log: &str) -> Stagepost<'h> {
+        let data = host.dir().join("stagepost");
+        std::fs::create_dir_all(&data).unwrap();
+        std::fs::write(data.join("config"), config).unwrap();
+        let mut box_ = Stagepost { host, data, log: log.to_owned(), running: None };
+        box_.launch();
+        box_
+    }
+
+    /// Its data directory.
+    pub fn data(&self) -> &std::path::Path {
+        &self.data
+    }
+
+    /// The daemon that runs on `host` already, with its data in `data`: only its console is used.
+    pub fn beside(host: &'h Host, data: &std::path::Path) -> Stagepost<'h> {
+        Stagepost { host, data: data.to_owned(), log: "beside.log".to_owned(), running: None }
+    }
+
     #[track_caller]
     fn launch(&mut self) {
         let mut running = self.host.start(self.command(&["run"]), &self.log);

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-use super::until_true;
+use super::{PATIENCE, until, until_true};
 
 /// An interactive console, killed when dropped.
 pub struct Terminal {
@@ -47,6 +47,44 @@ impl Terminal {
         let what = format!("the terminal shows {text:?}");
         until_true(&what, || self.screen().get(self.seen..).is_some_and(|rest| rest.contains(text)));
         self.seen += self.screen()[self.seen..].find(text).unwrap() + text.len();
+    }
+
+    /// Waits until the screen shows one of these, after what was expected before; which.
+    #[track_caller]
+    pub fn shows_one_of(&mut self, texts: &[&str]) -> usize {
+        let first = |screen: &str| {
+            let rest = screen.get(self.seen..)?;
+            let found = texts.iter().enumerate().filter_map(|(n, text)| Some((rest.find(text)?, n)));
+            found.min().map(|(at, n)| (at + texts[n].len(), n))
+        };
+        let (used, which) =
+            until(&format!("the terminal shows one of {texts:?}"), PATIENCE, || first(&self.screen()));
+        self.seen += used;
+        which
+    }
+
+    /// Everything that it has shown.
+    pub fn whole_screen(&self) -> String {
+        self.screen()
+    }
+
+    /// It takes nothing any more, until [`Terminal::goes_on`].
+    pub fn stands_still(&self) {
+        self.signal(rustix::process::Signal::STOP);
+    }
+
+    pub fn goes_on(&self) {
+        self.signal(rustix::process::Signal::CONT);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Pulls the cable: the line is hung up.
+    pub fn unplug(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 
     /// The console ends by itself.
