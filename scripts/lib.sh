@@ -65,9 +65,11 @@ need_rustup() {
 # static_target: the Rust target whose release binary is static on this machine.
 static_target() { printf '%s-unknown-linux-gnu\n' "$(uname -m)"; }
 
-# static_flags: for rustc; no path of this machine gets into the program.
+# static_flags: for rustc. The program dies where it panics, so it needs no tables for unwinding; no path of this
+# machine gets into it.
 static_flags() {
-    local home=${CARGO_HOME:-$HOME/.cargo} flags="-C target-feature=+crt-static --remap-path-prefix=$TOP=." source
+    local home=${CARGO_HOME:-$HOME/.cargo} source
+    local flags="-C target-feature=+crt-static -C force-unwind-tables=no --remap-path-prefix=$TOP=."
     cargo fetch --quiet
     for source in "$home"/registry/src/*/; do flags+=" --remap-path-prefix=${source%/}=crates"; done
     echo "$flags"
@@ -75,9 +77,11 @@ static_flags() {
 
 # build_static: the static release binary; its path is left in $BINARY.
 build_static() {
-    local target
+    local target packed=
     target=$(static_target)
     say "building the static release binary"
-    RUSTFLAGS="$(static_flags)" cargo build --release --target "$target" --bin stagepost
+    # Relative relocations as bits, not as 24 bytes each, where the linker can.
+    [ "$target" != x86_64-unknown-linux-gnu ] || packed='-C link-arg=-Wl,-z,pack-relative-relocs'
+    RUSTFLAGS="$(static_flags) $packed" cargo build --release --target "$target" --bin stagepost
     BINARY=${CARGO_TARGET_DIR:-$TOP/target}/$target/release/stagepost
 }
