@@ -171,7 +171,9 @@ impl Office {
         };
         if let Ok(Some(_)) = put {
             active.footing = Footing::Committing;
-            if active.state.recipients.iter().any(|r| !matches!(r, RecipientState::Pending)) {
+            if active.deleted {
+                post.log.done(id);
+            } else if active.state.recipients.iter().any(|r| !matches!(r, RecipientState::Pending)) {
                 post.log.update(id, &active.interim_state());
             }
         }

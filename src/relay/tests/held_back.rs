@@ -141,3 +141,18 @@ fn past_the_memory_bound_mail_is_stored_at_once() {
     assert!(desk.flush());
     assert!(matches!(desk.answer(), Some((_, Ok(Safe::Stored)))), "its client does not wait");
 }
+
+#[test]
+fn a_held_message_that_the_operator_deletes_does_not_come_back() {
+    let mut desk = Desk::new();
+    let (id, receipt) = desk.hand_in(&["x1@xyz.com"]);
+    let key = desk.office.open_connection().unwrap();
+    desk.office.take_job(&key, true).unwrap();
+    assert_eq!(desk.office.operate(desk.now, QueueAction::Delete, &Target::Message(id)), 1);
+    desk.pass(Duration::from_secs(2));
+    desk.office.commit_held(desk.now, receipt);
+    desk.flush();
+    assert_eq!(desk.answer(), Some((receipt, Ok(Safe::Stored))));
+    desk.cut();
+    assert_eq!(desk.queued(), 0, "while its host still hangs");
+}
