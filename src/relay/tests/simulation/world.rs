@@ -333,8 +333,9 @@ impl World {
                 assert!(reports, "{name} {id} is active for ever: {active:?}");
             }
             if post.log.is_at_rest() && post.tickets.is_empty() {
-                // A share that was given up has an attempt under way and no record.
-                let in_memory = |a: &&Active| a.deleted || matches!(a.footing, Footing::Held(_));
+                // A share that was given up has an attempt under way and no record; one whose commit failed
+                // waits for the message's other shares.
+                let in_memory = |a: &&Active| a.deleted || a.footing != Footing::Stored;
                 let held = post.active.values().filter(in_memory).count();
                 assert!(
                     post.log.len() + held >= post.queue.len(),
