@@ -22,6 +22,7 @@ use crate::os::process::Request;
 use crate::os::{clock, crash, entropy, files, process, sockets};
 use crate::relay::Office;
 use crate::tasks::certificates::Certificates;
+use crate::tasks::clock::{self as timekeeping, Timekeeper};
 use crate::tasks::login::Guard;
 use crate::tasks::machine::{self, Machinist};
 use crate::tasks::nic::NicKeeper;
@@ -31,7 +32,9 @@ use crate::tasks::resolve::Resolver;
 use crate::tasks::settings::{self, Settings};
 use crate::tasks::station::{Parts, Station};
 use crate::tasks::timer::by;
-use crate::tasks::{addresses, certificates, committer, control, mailbox, sender, serial, signing};
+use crate::tasks::{
+    addresses, certificates, committer, control, lease, mailbox, sender, serial, signing, syslog,
+};
 
 /// Runs the daemon over `data` until it is told to stop. An error is lines for stderr.
 pub fn run(data: &Path, log: Arc<Ring>) -> Result<(), Vec<String>> {
@@ -99,7 +102,9 @@ async fn serve(executor: Rc<LocalExecutor<'static>>, start: Start) -> Result<(),
         let opened = sockets::listen_unix(&control_path).and_then(Async::new);
         opened.map_err(|e| format!("{}: {e}", control_path.display()))
     })?;
+    let timekeeper = Timekeeper::begin(&data, &config, machinist.is_some());
     let mut office = Office::new(config.clone(), entropy::u64());
+    office.know_steps(timekeeper.steps.borrow().clone());
     for domain in &config.domains {
         let quota = posts::quota_bytes(&data, &config, domain);
         let spool = tolerated(&machinist, &notices, OpenSpool::read(&data, &domain.name, quota))?;
@@ -117,10 +122,7 @@ async fn serve(executor: Rc<LocalExecutor<'static>>, start: Start) -> Result<(),
     let (flusher, flushed) = Flusher::start().map_err(|e| format!("the flusher's thread: {e}"))?;
     let clerk = Clerk::start().map_err(|e| format!("the clerk's thread: {e}"))?;
     let secret = secret(&data);
-    let guard = Guard::load(&data);
-    if machinist.as_ref().is_some_and(|m| m.machine.failsafe == Some(Failsafe::Asked)) {
-        guard.open();
-    }
+    let guard = guard(&data, machinist.as_deref());
     let station = Station::new(Parts {
         executor,
         notices,
@@ -134,6 +136,7 @@ async fn serve(executor: Rc<LocalExecutor<'static>>, start: Start) -> Result<(),
         flusher,
         clerk,
         secret,
+        timekeeper,
         log,
         machinist: machinist.clone(),
     });
@@ -156,6 +159,15 @@ async fn serve(executor: Rc<LocalExecutor<'static>>, start: Start) -> Result<(),
         files::remove(&control_path);
     }
     Ok(())
+}
+
+/// The guard of the console, who lets everybody in where somebody at the box itself asked for that.
+fn guard(data: &Path, machinist: Option<&Machinist>) -> Guard {
+    let guard = Guard::load(data);
+    if machinist.is_some_and(|m| m.machine.failsafe == Some(Failsafe::Asked)) {
+        guard.open();
+    }
+    guard
 }
 
 /// The box's own secret, drawn at its first start. One that cannot be kept does until the next.
@@ -211,6 +223,10 @@ fn start_tasks(station: &Rc<Station>, maildirs: Maildirs) {
     station.spawn(sender::run(station.clone()));
     station.spawn(mailbox::run(station.clone(), maildirs));
     station.spawn(settings::run(station.clone()));
+    station.spawn(syslog::run(station.clone()));
+    station.spawn(lease::run(station.clone()));
+    station.spawn(timekeeping::run(station.clone()));
+    station.spawn(timekeeping::run_saving(station.clone()));
 }
 
 fn host_name(config: &Config) -> String {
@@ -228,4 +244,5 @@ async fn stop(station: &Rc<Station>) {
         log::warn!("stopped with sessions or connections still open");
     }
     station.flush_all(until).await;
+    station.clock.save();
 }

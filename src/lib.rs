@@ -15,6 +15,7 @@
 //!      spool/                 the append-only log, one for each domain
 //!      dns/                   questions, answers, times to live, MX order
 //!      config/                one grammar for the file and the console
+//!      ntp/                   the time of day from servers, and what to do about the clock
 //!      tls/                   certificates, and what is made of another host's
 //!      net/                   wanted and actual addresses -> additions and removals
 //!      firmware/              a signed update, piece by piece
@@ -36,6 +37,7 @@ pub mod firmware;
 pub mod limits;
 pub mod mail;
 pub mod net;
+pub mod ntp;
 pub mod os;
 pub mod prng;
 pub mod relay;

@@ -361,12 +361,84 @@ pub const ERROR_PAUSE_MS: u64 = 100;
 pub const SPOOL_READ_BYTES: usize = 64 * 1024;
 /// What is read of a remote host's replies at once.
 pub const REPLY_BUFFER_BYTES: usize = 4096;
+/// Probes for an IPv4 address before it is used (RFC 5227 §1.1, PROBE_NUM).
+pub const ARP_PROBES: u32 = 3;
+/// From one probe to the next; `net::conflict` says why it is not the RFC's second.
+pub const ARP_PROBE_EVERY_MS: u64 = 30;
+/// An address is defended only once in this time (RFC 5227 §1.1, DEFEND_INTERVAL).
+pub const ARP_DEFEND_S: u64 = 10;
+/// How long an address that another machine has is left alone before it is asked for again.
+pub const ARP_PROBE_AGAIN_S: u64 = 60;
+/// A shorter lease is taken for one of this length.
+pub const DHCP_LEASE_S_MIN: u64 = 10;
+/// Servers of one kind that are kept of a lease.
+pub const DHCP_SERVERS_KEPT_MAX: usize = 4;
+/// How long the first answer is waited for; it doubles with each further try (RFC 2131 §4.1).
+pub const DHCP_WAIT_FIRST_S: u64 = 2;
+/// The longest pause between two tries without a lease.
+pub const DHCP_AGAIN_S_MAX: u64 = 64;
+/// Requests for an offered address before another server is looked for.
+pub const DHCP_REQUESTS_MAX: u32 = 4;
+/// The least between two tries to renew a lease (RFC 2131 §4.4.5).
+pub const DHCP_RETRY_S_MIN: u64 = 60;
+/// How long nothing is asked for after an address was declined (RFC 2131 §3.1).
+pub const DHCP_DECLINE_S: u64 = 10;
+/// A server of time further from its source than this is of no use (RFC 5905 §7.3: 16 is unsynchronised).
+pub const NTP_STRATUM_MAX: u8 = 15;
+/// How far off a server may be by its own account (RFC 5905 §13, MAXDIST).
+pub const NTP_DISTANCE_MS_MAX: i64 = 1500;
+/// How long a reply may be under way.
+pub const NTP_DELAY_MS_MAX: i64 = 2000;
+/// How far honest servers may be apart beyond what they admit.
+pub const NTP_SLACK_MS: i64 = 50;
+/// Servers of time that are asked at once.
+pub const NTP_SERVERS_MAX: usize = 8;
+/// How long a server of time has to reply.
+pub const NTP_REPLY_WAIT_S: u64 = 3;
+/// How long their names may take to resolve.
+pub const NTP_RESOLVE_WAIT_S: u64 = 15;
+/// From one agreement of the servers to the next question.
+pub const NTP_POLL_S: u64 = 1024;
+/// After the first failure; it doubles with each further one.
+pub const NTP_POLL_FIRST_S: u64 = 2;
+/// The longest pause while the clock is not set.
+pub const NTP_POLL_UNSET_S_MAX: u64 = 64;
+/// From here on the clock is stepped, below it is slewed, which takes half an hour a second.
+pub const CLOCK_STEP_MS: u64 = 1000;
+/// A clock that servers have set is not believed to be further off (RFC 5905 §11.3, PANICT) ...
+pub const CLOCK_FAR_S: u64 = 1000;
+/// ... until so many polls in a row say so.
+pub const CLOCK_FAR_POLLS: u32 = 3;
+/// A clock that is further off is an alarm.
+pub const CLOCK_ALARM_S: u64 = 60;
+/// Servers of time that have not agreed for so long are an alarm.
+pub const CLOCK_STALE_S: u64 = 24 * 3600;
+/// A battery's clock that is so many years past the build is not believed.
+pub const CLOCK_YEARS_MAX: u64 = 30;
+/// Between two writes of the time to flash.
+pub const CLOCK_SAVE_EVERY_S: u64 = 3600;
+/// Steps of the clock that are remembered, for what was written down before them.
+pub const CLOCK_STEPS_MAX: usize = 16;
+/// Smaller ones do not matter to mail.
+pub const CLOCK_STEP_NOTED_S: u64 = 60;
+/// How long a collector of logs may take to accept a connection or a line.
+pub const SYSLOG_WAIT_S: u64 = 10;
+/// Between two tries to reach it.
+pub const SYSLOG_AGAIN_S: u64 = 5;
+/// From one echo of `ping` to the next.
+pub const PING_EVERY_S: u64 = 1;
+/// Echoes of a `ping` that no key can end.
+pub const PING_TIMES_USUAL: u16 = 4;
 /// Text of the log that is kept in memory.
 pub const LOG_RING_BYTES_MAX: usize = 64 * 1024;
 /// A line of the log in memory; the rest of a longer one is cut off.
 pub const LOG_LINE_BYTES_MAX: usize = 1024;
 /// How long a message waits before its sender is told that it is late.
 pub const DELAY_NOTICE_AFTER_S: u64 = 4 * 60 * 60;
+/// What TLS takes for one connection: a record each way, and its keys.
+pub const TLS_CONNECTION_BYTES: usize = 40 * 1024;
+/// What one client's false claims take in memory.
+pub const FALSE_CLAIMER_BYTES: usize = 64;
 /// Descriptors that all bounds together may need: sessions, connections, segments, listeners.
 pub const DESCRIPTORS_WANTED: u64 = 4096;
 /// How long sessions and connections have to come to an end when the daemon stops.

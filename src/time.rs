@@ -87,6 +87,12 @@ impl WallTime {
         self.civil().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
     }
 
+    /// `2000-11-27T10:19:23Z`, or with another offset; whole seconds count.
+    pub fn parse_rfc3339(text: &str) -> Option<WallTime> {
+        let stamp: jiff::Timestamp = text.parse().ok()?;
+        u64::try_from(stamp.as_second()).ok().map(WallTime::from_unix_seconds)
+    }
+
     /// Year, month and day in UTC.
     pub fn date(self) -> (i32, u8, u8) {
         let civil = self.civil();
@@ -108,6 +114,26 @@ impl Add<Duration> for WallTime {
     }
 }
 
+/// When the program was built, by the build's `SOURCE_DATE_EPOCH` (seconds since 1970), so that the same source
+/// makes the same program, but at least the beginning of the year 2026, in which this line was written. No
+/// clock that is right is behind it.
+pub const BUILT: WallTime = WallTime::from_unix_seconds(match option_env!("SOURCE_DATE_EPOCH") {
+    Some(digits) if number(digits.as_bytes()) > WRITTEN_S => number(digits.as_bytes()),
+    _ => WRITTEN_S,
+});
+
+const WRITTEN_S: u64 = 1_767_225_600;
+
+const fn number(digits: &[u8]) -> u64 {
+    let (mut value, mut at) = (0, 0);
+    while at < digits.len() {
+        assert!(digits[at].is_ascii_digit(), "SOURCE_DATE_EPOCH is a number of seconds");
+        value = value * 10 + (digits[at] - b'0') as u64;
+        at += 1;
+    }
+    value
+}
+
 /// A pair of readings taken at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
@@ -126,6 +152,8 @@ mod tests {
         assert_eq!(t.ctime(), "Mon Nov 27 10:19:23 2000");
         assert_eq!(t.rfc3339(), "2000-11-27T10:19:23Z");
         assert_eq!(t.date(), (2000, 11, 27));
+        assert_eq!(WallTime::parse_rfc3339("2000-11-27T10:19:23Z"), Some(t));
+        assert_eq!(WallTime::parse_rfc3339("2000-11-27"), None);
     }
 
     #[test]

@@ -6,7 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::config::grammar::shown;
-use crate::config::{CertificateSource, Destination, HostPort, IpLen, IpNet, Port, Route};
+use crate::config::{
+    Carrier, CertificateSource, ClockDuty, Destination, HostPort, IpLen, IpNet, Port, Route,
+};
 use crate::limits::{
     CONNECTIONS_PER_DOMAIN_MAX, DURATION_S_MAX, NIC_NAME_BYTES_MAX, PASSWORD_BYTES_MAX, QUOTA_BYTES_MIN,
     SIZE_BYTES_MAX,
@@ -25,6 +27,8 @@ pub trait Argument: Sized {
 
 const SMTP_PORT: u16 = 25;
 const DNS_PORT: u16 = 53;
+const SYSLOG_PORT: u16 = 514;
+const NTP_PORT: u16 = 123;
 
 fn wrong<T>(word: &str, is_no: &str, right: &str) -> Result<T, String> {
     Err(format!("`{}` is no {is_no}; {right}", shown(word)))
@@ -127,6 +131,26 @@ impl Argument for IpLen {
     }
 }
 
+/// The box's own address: `IP[/LEN]`, or `dhcp`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnAddress {
+    Fixed(IpLen),
+    Dhcp,
+}
+
+impl Argument for OwnAddress {
+    fn read(word: &str) -> Result<Self, String> {
+        if word == "dhcp" { Ok(OwnAddress::Dhcp) } else { IpLen::read(word).map(OwnAddress::Fixed) }
+    }
+
+    fn write(&self) -> String {
+        match self {
+            OwnAddress::Fixed(address) => address.write(),
+            OwnAddress::Dhcp => "dhcp".to_owned(),
+        }
+    }
+}
+
 impl Argument for IpNet {
     fn read(word: &str) -> Result<Self, String> {
         let (text, len) = ip_and_len(word, 0)?;
@@ -201,22 +225,106 @@ impl Argument for SocketAddr {
 
 impl Argument for HostPort {
     fn read(word: &str) -> Result<Self, String> {
-        let (host, port) = host_and_port(word, SMTP_PORT)?;
-        let looks_like_ip = host.contains(':') || host.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-        let host = match looks_like_ip {
-            true => Destination::Ip(IpAddr::read(host)?),
-            false => Destination::Name(Domain::read(host)?),
-        };
-        Ok(HostPort { host, port })
+        host_port(word, SMTP_PORT)
     }
 
     fn write(&self) -> String {
         match &self.host {
             Destination::Name(name) if name.as_str() == "mx" => format!("mx:{}", self.port),
-            Destination::Name(name) if self.port == SMTP_PORT => name.to_string(),
-            Destination::Name(name) => format!("{name}:{}", self.port),
-            Destination::Ip(ip) if self.port == SMTP_PORT => ip.to_string(),
-            Destination::Ip(ip) => SocketAddr::new(*ip, self.port).to_string(),
+            _ => host_port_word(self, SMTP_PORT),
+        }
+    }
+}
+
+fn host_port(word: &str, usual: u16) -> Result<HostPort, String> {
+    let (host, port) = host_and_port(word, usual)?;
+    Ok(HostPort { host: Destination::read(host)?, port })
+}
+
+fn host_port_word(at: &HostPort, usual: u16) -> String {
+    match &at.host {
+        host if at.port == usual => host.write(),
+        Destination::Name(name) => format!("{name}:{}", at.port),
+        Destination::Ip(ip) => SocketAddr::new(*ip, at.port).to_string(),
+    }
+}
+
+/// A host by its name or its address.
+impl Argument for Destination {
+    fn read(word: &str) -> Result<Self, String> {
+        let looks_like_ip = word.contains(':') || word.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        match looks_like_ip {
+            true => IpAddr::read(word).map(Destination::Ip),
+            false => Domain::read(word).map(Destination::Name),
+        }
+    }
+
+    fn write(&self) -> String {
+        match self {
+            Destination::Name(name) => name.to_string(),
+            Destination::Ip(ip) => ip.to_string(),
+        }
+    }
+}
+
+/// A host that gathers logs; the port is 514 where none is given (RFC 5426 §3.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogHost(pub HostPort);
+
+impl Argument for LogHost {
+    fn read(word: &str) -> Result<Self, String> {
+        host_port(word, SYSLOG_PORT).map(LogHost)
+    }
+
+    fn write(&self) -> String {
+        host_port_word(&self.0, SYSLOG_PORT)
+    }
+}
+
+/// A server of time; the port is 123 where none is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimeHost(pub HostPort);
+
+impl Argument for TimeHost {
+    fn read(word: &str) -> Result<Self, String> {
+        host_port(word, NTP_PORT).map(TimeHost)
+    }
+
+    fn write(&self) -> String {
+        host_port_word(&self.0, NTP_PORT)
+    }
+}
+
+impl Argument for ClockDuty {
+    fn read(word: &str) -> Result<Self, String> {
+        match word {
+            "keep" => Ok(ClockDuty::Keep),
+            "leave" => Ok(ClockDuty::Leave),
+            _ => wrong(word, "way to treat the clock", "write keep or leave"),
+        }
+    }
+
+    fn write(&self) -> String {
+        match self {
+            ClockDuty::Keep => "keep".to_owned(),
+            ClockDuty::Leave => "leave".to_owned(),
+        }
+    }
+}
+
+impl Argument for Carrier {
+    fn read(word: &str) -> Result<Self, String> {
+        match word {
+            "udp" => Ok(Carrier::Udp),
+            "tcp" => Ok(Carrier::Tcp),
+            _ => wrong(word, "way to send logs", "write udp or tcp"),
+        }
+    }
+
+    fn write(&self) -> String {
+        match self {
+            Carrier::Udp => "udp".to_owned(),
+            Carrier::Tcp => "tcp".to_owned(),
         }
     }
 }

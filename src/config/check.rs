@@ -5,11 +5,11 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
-use crate::config::argument::Argument;
+use crate::config::argument::{Argument, TimeHost};
 use crate::config::forms;
 use crate::config::text::{Places, Problem};
-use crate::config::{Config, Destination, DomainConfig, HostPort, IpLen, Port, Route};
-use crate::limits::NAMESERVERS_MAX;
+use crate::config::{Config, Destination, DomainConfig, HostPort, IpLen, IpNet, Port, Route};
+use crate::limits::{NAMESERVERS_MAX, NTP_SERVERS_MAX};
 use crate::mail::{Address, Domain};
 
 /// Everything that is wrong with `config` as a whole.
@@ -19,8 +19,11 @@ pub fn problems(config: &Config, places: &Places) -> Vec<Problem> {
         missing_addresses,
         shared_addresses,
         missing_lengths,
+        dhcp_without_interface,
         too_many_nameservers,
+        too_many_timeservers,
         shared_ports,
+        strange_gateways,
         self_routes,
     ] {
         rule(config, &mut report);
@@ -93,10 +96,44 @@ fn missing_lengths(config: &Config, report: &mut Report) {
     }
 }
 
+fn dhcp_without_interface(config: &Config, report: &mut Report) {
+    if config.machine.dhcp && config.machine.interface.is_none() {
+        let what = "DHCP needs to know the NIC; add `box interface NIC`".to_owned();
+        report.at("box address dhcp", what);
+    }
+}
+
 fn too_many_nameservers(config: &Config, report: &mut Report) {
     for server in config.machine.nameservers.iter().skip(NAMESERVERS_MAX) {
         let what = format!("one name server too many; keep at most {NAMESERVERS_MAX}");
         report.at(&format!("box nameserver {}", server.write()), what);
+    }
+}
+
+/// A domain's router stands in the network of the domain's own address.
+fn strange_gateways(config: &Config, report: &mut Report) {
+    for domain in &config.domains {
+        for gateway in &domain.gateways {
+            let like = domain.addresses.iter().find(|a| a.ip.is_ipv4() == gateway.is_ipv4());
+            let what = match like.map(|a| (a.ip, a.len)) {
+                None => {
+                    format!("{} has no address that could reach {gateway}; give it one first", domain.name)
+                }
+                Some((ip, _)) if ip == *gateway => format!("{ip} is the domain's own; name the router"),
+                Some((ip, Some(len))) if !(IpNet { ip, len }).contains(*gateway) => {
+                    format!("{gateway} is not in the network of {ip}/{len}; name a router that is")
+                }
+                Some(_) => continue,
+            };
+            report.at(&format!("domain {} gateway {gateway}", domain.name), what);
+        }
+    }
+}
+
+fn too_many_timeservers(config: &Config, report: &mut Report) {
+    for server in config.machine.timeservers.iter().skip(NTP_SERVERS_MAX) {
+        let what = format!("one time server too many; keep at most {NTP_SERVERS_MAX}");
+        report.at(&format!("box timeserver {}", TimeHost(server.clone()).write()), what);
     }
 }
 

@@ -8,9 +8,10 @@ mod users;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::config::argument::{Argument, Connections, Nic, Size};
+use crate::config::argument::{Argument, Connections, LogHost, Nic, OwnAddress, Size, TimeHost};
 use crate::config::{
-    BoxConfig, CertificateSource, DomainConfig, HostPort, IpLen, RetryPlan, Service, SpoolMode,
+    BoxConfig, CertificateSource, ClockDuty, DomainConfig, HostPort, IpLen, RetryPlan, Service, SpoolMode,
+    Syslog,
 };
 use crate::mail::{Address, Domain, LocalPart};
 pub use roads::route_statement;
@@ -148,16 +149,23 @@ pub static FORMS: &[Form] = &[
         },
     },
     Form {
-        form: "box address IP[/LEN]",
-        help: "the box's own address, and the listener that all domains share",
+        form: "box address IP[/LEN]|dhcp",
+        help: "the box's own address, and the listener that all domains share; or by DHCP",
         example: "box address 192.0.2.1/24",
         key: Key::Family(2),
         scope: Scope::Box {
             read: |machine, args| {
-                machine.addresses.push(args.take()?);
+                match args.take()? {
+                    OwnAddress::Fixed(address) => machine.addresses.push(address),
+                    OwnAddress::Dhcp => machine.dhcp = true,
+                }
                 Ok(())
             },
-            list: |machine| each::<IpLen>(&machine.addresses),
+            list: |machine| {
+                let by_dhcp = machine.dhcp.then_some(OwnAddress::Dhcp);
+                let fixed = machine.addresses.iter().copied().map(OwnAddress::Fixed);
+                by_dhcp.into_iter().chain(fixed).map(|address| vec![address.write()]).collect()
+            },
         },
     },
     Form {
@@ -242,6 +250,49 @@ pub static FORMS: &[Form] = &[
         },
     },
     Form {
+        form: "box timeserver HOST[:PORT]",
+        help: "a server of time (NTP); several outvote one that is wrong",
+        example: "box timeserver ntp1.example.net",
+        key: Key::Words(3),
+        scope: Scope::Box {
+            read: |machine, args| {
+                machine.timeservers.push(args.take::<TimeHost>()?.0);
+                Ok(())
+            },
+            list: |machine| machine.timeservers.iter().map(|h| vec![TimeHost(h.clone()).write()]).collect(),
+        },
+    },
+    Form {
+        form: "box clock keep|leave",
+        help: "whether the box sets the machine's clock; an appliance does, on other Linux it is left alone",
+        example: "box clock leave",
+        key: Key::Words(2),
+        scope: Scope::Box {
+            read: |machine, args| {
+                machine.clock = Some(args.take()?);
+                Ok(())
+            },
+            list: |machine| maybe::<ClockDuty>(machine.clock.as_ref()),
+        },
+    },
+    Form {
+        form: "box syslog HOST[:PORT] udp|tcp",
+        help: "a host that gets the log as well; the port is 514 where none is given",
+        example: "box syslog 192.0.2.9 udp",
+        key: Key::Words(2),
+        scope: Scope::Box {
+            read: |machine, args| {
+                let host = args.take::<LogHost>()?.0;
+                machine.syslog = Some(Syslog { host, carrier: args.take()? });
+                Ok(())
+            },
+            list: |machine| {
+                let words = |to: &Syslog| vec![LogHost(to.host.clone()).write(), to.carrier.write()];
+                machine.syslog.iter().map(words).collect()
+            },
+        },
+    },
+    Form {
         form: "domain NAME address IP[/LEN]",
         help: "the domain's own address: it listens there and speaks from there; one IPv4, one IPv6",
         example: "domain bcd.com address 192.0.2.70/24",
@@ -252,6 +303,19 @@ pub static FORMS: &[Form] = &[
                 Ok(())
             },
             list: |domain| each::<IpLen>(&domain.addresses),
+        },
+    },
+    Form {
+        form: "domain NAME gateway IP",
+        help: "the domain's own router, where its address lies in another network than the box's",
+        example: "domain bcd.com gateway 198.51.100.1",
+        key: Key::Family(3),
+        scope: Scope::Domain {
+            read: |domain, args| {
+                domain.gateways.push(args.take()?);
+                Ok(())
+            },
+            list: |domain| each::<IpAddr>(&domain.gateways),
         },
     },
     Form {

@@ -18,7 +18,8 @@ pub mod text;
 pub mod words;
 
 pub use model::{
-    BoxConfig, CertificateSource, ClientLine, Config, Destination, DomainConfig, HostPort, IpLen, IpNet,
-    Login, Port, RetryPlan, Route, RouteLine, Service, SpoolMode, Terms, TlsTerms, UserConfig,
+    BoxConfig, Carrier, CertificateSource, ClientLine, ClockDuty, Config, Destination, DomainConfig,
+    HostPort, IpLen, IpNet, Login, Port, RetryPlan, Route, RouteLine, Service, SpoolMode, Syslog, Terms,
+    TlsTerms, UserConfig,
 };
 pub use text::{Problem, Statement, parse, parse_statement, print, print_shown};

@@ -25,6 +25,8 @@ pub struct BoxConfig {
     pub interface: Option<String>,
     /// The box's own addresses: at most one of each family.
     pub addresses: Vec<IpLen>,
+    /// Its IPv4 address is asked for on the link; what comes with it counts where nothing is configured.
+    pub dhcp: bool,
     pub gateways: Vec<IpAddr>,
     /// At most three, tried in turn.
     pub nameservers: Vec<SocketAddr>,
@@ -36,6 +38,34 @@ pub struct BoxConfig {
     pub postmaster: Option<Address>,
     /// All the bytes that the medium endures being written, as its maker says.
     pub endurance_bytes: Option<u64>,
+    /// Servers of time; at most `limits::NTP_SERVERS_MAX`.
+    pub timeservers: Vec<HostPort>,
+    /// `None`: an appliance keeps its clock, an ordinary Linux leaves it to others.
+    pub clock: Option<ClockDuty>,
+    /// Where the log is sent, beside the ring in memory.
+    pub syslog: Option<Syslog>,
+}
+
+/// Whether this program sets the machine's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockDuty {
+    Keep,
+    /// It is only compared with the servers' time.
+    Leave,
+}
+
+/// A host that gathers logs, and how they get there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Syslog {
+    pub host: HostPort,
+    pub carrier: Carrier,
+}
+
+/// What carries the log (RFC 5426, RFC 6587).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    Udp,
+    Tcp,
 }
 
 /// A listening port, or none.
@@ -88,6 +118,8 @@ pub struct DomainConfig {
     pub name: Domain,
     /// At most one IPv4 and one IPv6 address, at least one of them.
     pub addresses: Vec<IpLen>,
+    /// Routers of this domain alone: at most one of each family.
+    pub gateways: Vec<IpAddr>,
     /// The EHLO name; `None`: the domain's own name.
     pub ehlo: Option<Domain>,
     /// May submit as any user of the domain without a password.
@@ -235,6 +267,7 @@ impl Default for BoxConfig {
             name: None,
             interface: None,
             addresses: Vec::new(),
+            dhcp: false,
             gateways: Vec::new(),
             nameservers: Vec::new(),
             hosts: Vec::new(),
@@ -243,6 +276,9 @@ impl Default for BoxConfig {
             submissions: Port::On(465),
             postmaster: None,
             endurance_bytes: None,
+            timeservers: Vec::new(),
+            clock: None,
+            syslog: None,
         }
     }
 }
@@ -336,6 +372,7 @@ impl DomainConfig {
         DomainConfig {
             name,
             addresses: Vec::new(),
+            gateways: Vec::new(),
             ehlo: None,
             clients: Vec::new(),
             users: Vec::new(),

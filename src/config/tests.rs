@@ -17,10 +17,15 @@ box port smtp 2525
 box port submission off
 box port submissions off
 box postmaster a1@abc.com
+box timeserver ntp1.abc.com
+box timeserver [2001:db8::7]:1123
+box clock leave
+box syslog 192.0.2.9:1514 tcp
 domain abc.com address 127.0.0.1
 domain abc.com client 127.0.0.1
 domain bcd.com address 127.0.0.70
 domain bcd.com address 2001:db8::70
+domain bcd.com gateway 127.0.0.1
 domain bcd.com ehlo mail.bcd.com
 domain bcd.com client 127.0.0.70
 domain bcd.com client 10.0.0.0/8
@@ -99,7 +104,7 @@ fn wrong_statements_are_told_what_would_be_right() {
         (
             "abbreviated",
             "box add 10.0.0.1",
-            "`add` is unknown after `box`; write name, interface, address, gateway, nameserver, host, port, postmaster or flash",
+            "`add` is unknown after `box`; write name, interface, address, gateway, nameserver, host, port, postmaster, flash, timeserver, clock or syslog",
         ),
         ("too short", "box name", "`box name` is not complete; the form is `box name HOST`"),
         ("too long", "box name a b", "`b` is too much; the form is `box name HOST`"),
@@ -274,6 +279,16 @@ fn statements_that_do_not_go_together_are_refused_with_their_line() {
             "two addresses of one family",
             "domain bcd.com address 10.0.0.7\ndomain bcd.com address ::7\ndomain bcd.com address 10.0.0.8",
             &["3: this contradicts line 1, `domain bcd.com address 10.0.0.7`; keep one"],
+        ),
+        (
+            "DHCP without a NIC",
+            "box address dhcp",
+            &["1: DHCP needs to know the NIC; add `box interface NIC`"],
+        ),
+        (
+            "DHCP and a fixed address",
+            "box interface eth0\nbox address dhcp\nbox address 10.0.0.7/24",
+            &["3: this contradicts line 2, `box address dhcp`; keep one"],
         ),
         (
             "two routes for one destination",

@@ -5,12 +5,13 @@
 use crate::config::argument::Argument;
 use crate::config::candidate::CONFIRM_MINUTES_USUAL;
 use crate::config::grammar::{self, Spelling, shown};
-use crate::config::{HostPort, words};
+use crate::config::{Destination, HostPort, words};
 use crate::console::machine::Order;
 use crate::dns::Question;
 use crate::limits::{CONFIRM_MINUTES_MAX, LOG_RING_LINES_MAX};
 use crate::mail::{Address, Domain, LocalPart, QueueId};
 use crate::relay::{QueueAction, Target};
+use crate::time::WallTime;
 
 /// One row of the table.
 pub struct Row {
@@ -66,6 +67,11 @@ pub enum Command {
     /// An SMTP conversation up to QUIT, from a domain's address; the first domain's where none is named.
     Connect {
         host: HostPort,
+        sender: Option<Domain>,
+    },
+    /// ICMP echoes, from a domain's address or the box's own.
+    Ping {
+        host: Destination,
         sender: Option<Domain>,
     },
     /// Live counters until a key is hit.
@@ -223,6 +229,15 @@ pub static COMMANDS: &[Row] = &[
         },
     },
     Row {
+        form: "ping PEER [DOMAIN]",
+        help: "echoes of a host, from that domain's address; any key ends",
+        example: "ping 192.0.2.254 bcd.com",
+        make: |words| {
+            let sender = words.get(2).map(|name| Domain::read(name)).transpose()?;
+            Ok(Command::Ping { host: Destination::read(&words[1])?, sender })
+        },
+    },
+    Row {
         form: "watch",
         help: "the counters as they run; any key ends",
         example: "watch",
@@ -312,6 +327,23 @@ pub static COMMANDS: &[Row] = &[
         make: |_| Ok(Command::Machine(Order::ShowInterface)),
     },
     Row {
+        form: "show clock",
+        help: "the time, whether it is right, and what each time server says",
+        example: "show clock",
+        make: |_| Ok(Command::Machine(Order::ShowClock)),
+    },
+    Row {
+        form: "clock TIME",
+        help: "set the clock by hand, where no time server can be reached",
+        example: "clock 2026-11-27T13:00:00Z",
+        make: |words| {
+            let time = WallTime::parse_rfc3339(&words[1]).ok_or_else(|| {
+                format!("`{}` is no time; write it as in 2026-11-27T13:00:00Z", shown(&words[1]))
+            })?;
+            Ok(Command::Machine(Order::SetClock(time)))
+        },
+    },
+    Row {
         form: "show slots",
         help: "the firmware slots: which runs, which is good, which is on trial",
         example: "show slots",
@@ -370,7 +402,9 @@ pub const ARGUMENTS: &[(&str, &str)] = &[
     ("NAME", "a name in DNS, or an address"),
     ("TYPE", "A, AAAA, MX, TXT, PTR or CNAME"),
     ("HOST", "a host, as in mail.xyz.com, 192.0.2.25 or mail.xyz.com:26"),
+    ("PEER", "a host, as in mail.xyz.com or 192.0.2.254"),
     ("STATEMENT", "a statement of the configuration, as in domain bcd.com mailbox b2"),
+    ("TIME", "date and time in UTC, as in 2026-11-27T13:00:00Z"),
     ("MINUTES", "minutes of a trial"),
     ("NUMBER", "a former configuration, by its number in show history"),
     ("SOURCE", "a file on a USB stick, a whole path on this box, an http:// URL, or serial: pasted base64"),

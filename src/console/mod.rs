@@ -31,6 +31,7 @@
 //! ```
 
 pub mod answer;
+pub mod clock;
 pub mod commands;
 pub mod dkim;
 pub mod exit;

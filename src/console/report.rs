@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::config::Port;
+use crate::console::clock::ClockReport;
 use crate::console::dkim::DkimReport;
 use crate::console::flash::FlashReport;
 use crate::console::layout::{clean, pairs, size, span, table, wrap};
@@ -44,6 +45,7 @@ pub enum Report {
         log: Vec<String>,
     },
     Interface(InterfaceReport),
+    Clock(ClockReport),
     /// Something was done, and there is only this to say.
     Done(String),
 }
@@ -71,10 +73,22 @@ pub struct StatusReport {
     pub bounced: u64,
     /// Failed AUTH commands.
     pub auth_failures: u64,
+    /// The host that gets the log, where there is one.
+    pub syslog: Option<SyslogReport>,
     pub memory_used_bytes: u64,
     pub memory_bound_bytes: u64,
     /// What the operator should look at, one sentence each.
     pub alarms: Vec<String>,
+}
+
+/// Lines of the log that went to a collector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyslogReport {
+    pub to: String,
+    pub carrier: String,
+    pub sent: u64,
+    /// Those that came faster than they could be sent.
+    pub lost: u64,
 }
 
 /// One domain of `show domains`.
@@ -233,6 +247,7 @@ impl Report {
                 log.iter().for_each(|line| wrap(&mut out, width, "", "    ", &clean(line)));
             }
             Report::Interface(interface) => interface.text(&mut out, width),
+            Report::Clock(clock) => clock.text(&mut out, width),
             Report::Done(what) => wrap(&mut out, width, "", "", &clean(what)),
         }
         out
@@ -260,6 +275,7 @@ impl Report {
             Report::Slots(slots) => slots.json(),
             Report::Crash { what, log } => json!({ "crash": what, "log": log }),
             Report::Interface(interface) => interface.json(),
+            Report::Clock(clock) => clock.json(),
             Report::Done(what) => json!({ "done": what }),
         };
         format!("{value}\n")
@@ -316,6 +332,10 @@ impl StatusReport {
             ("memory", format!("{} of {}", size(self.memory_used_bytes), size(self.memory_bound_bytes))),
         ];
         let mut rows: Vec<(String, String)> = rows.map(|(name, value)| (name.to_owned(), value)).into();
+        if let Some(log) = &self.syslog {
+            let text = format!("{} by {}, {} lines sent, {} lost", log.to, log.carrier, log.sent, log.lost);
+            rows.push(("syslog".to_owned(), text));
+        }
         match &self.alarms[..] {
             [] => rows.push(("alarms".to_owned(), "none".to_owned())),
             alarms => rows.extend(alarms.iter().map(|alarm| ("ALARM".to_owned(), clean(alarm)))),
@@ -340,6 +360,9 @@ impl StatusReport {
             "delivered": self.delivered,
             "bounced": self.bounced,
             "auth_failures": self.auth_failures,
+            "syslog": self.syslog.as_ref().map(|log| json!({
+                "to": log.to, "carrier": log.carrier, "sent": log.sent, "lost": log.lost
+            })),
             "memory_used_bytes": self.memory_used_bytes,
             "memory_bound_bytes": self.memory_bound_bytes,
             "alarms": self.alarms,

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::config::{Config, IpLen};
+use crate::config::{Config, DomainConfig, IpLen};
 
 /// Whether a domain may use its address now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,13 @@ impl fmt::Display for Alias {
     }
 }
 
+/// What leaves from this address, and is not for a network of ours, goes by this gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Road {
+    pub from: IpAddr,
+    pub gateway: IpAddr,
+}
+
 /// What the configuration asks of the NIC. The box's own addresses come first, so that they become the
 /// primary ones of their networks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,6 +60,8 @@ pub struct Wanted {
     /// Addresses that the box adds: those with a prefix length, where there is an interface.
     pub aliases: Vec<Alias>,
     pub gateways: Vec<IpAddr>,
+    /// Ways out of domains that do not use the box's gateway.
+    pub roads: Vec<Road>,
     /// Every address that somebody waits for, each once.
     pub addresses: Vec<IpAddr>,
 }
@@ -73,6 +82,7 @@ impl Wanted {
         }
         if wanted.interface.is_some() {
             wanted.gateways.clone_from(&config.machine.gateways);
+            wanted.roads = config.domains.iter().flat_map(roads).collect();
         }
         wanted
     }
@@ -84,6 +94,15 @@ impl Wanted {
     }
 }
 
+/// From which of its addresses a domain goes by a gateway of its own.
+pub fn roads(domain: &DomainConfig) -> impl Iterator<Item = Road> {
+    let from = |gateway: &IpAddr| domain.addresses.iter().find(|a| a.ip.is_ipv4() == gateway.is_ipv4());
+    domain
+        .gateways
+        .iter()
+        .filter_map(move |gateway| Some(Road { from: from(gateway)?.ip, gateway: *gateway }))
+}
+
 /// An address that is on the NIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Present {
@@ -91,6 +110,26 @@ pub struct Present {
     pub len: u8,
     /// Put there by this program, now or before a restart.
     pub ours: bool,
+    pub check: Check,
+}
+
+/// How far the kernel is with looking for a double of an IPv6 address (RFC 4862 §5.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Check {
+    #[default]
+    Passed,
+    Running,
+    /// Another machine has it.
+    Failed,
+}
+
+/// A road of ours as the kernel has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PresentRoad {
+    pub from: IpAddr,
+    pub table: u32,
+    /// `None` where a part of it is missing.
+    pub gateway: Option<IpAddr>,
 }
 
 /// What is there now.
@@ -101,16 +140,24 @@ pub struct Actual {
     pub elsewhere: BTreeSet<IpAddr>,
     /// Gateways of the default routes through the NIC, and whether a route is ours.
     pub gateways: Vec<(IpAddr, bool)>,
+    /// Those of ours alone.
+    pub roads: Vec<PresentRoad>,
 }
 
 /// One change to make; the order of a plan is the order to make them in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
+    RemoveRoad(PresentRoad),
     RemoveGateway(IpAddr),
     Remove(Present),
     Add(Alias),
     AddGateway(IpAddr),
+    /// In a routing table of its own.
+    AddRoad(Road, u32),
 }
+
+/// The first routing table that may be a road's: far from any that people number by hand.
+pub const ROAD_TABLE_FIRST: u32 = 0x5350_0000;
 
 /// The way from `actual` to `wanted`; empty when they agree.
 pub fn plan(wanted: &Wanted, actual: &Actual) -> Vec<Step> {
@@ -121,18 +168,27 @@ pub fn plan(wanted: &Wanted, actual: &Actual) -> Vec<Step> {
     };
     let stray = |&&(ip, ours): &&(IpAddr, bool)| ours && !wanted.gateways.contains(&ip);
     let unrouted = |ip: &&IpAddr| !actual.gateways.iter().any(|(there, _)| there == *ip);
+    let stands = |p: &PresentRoad, road: &Road| (p.from, p.gateway) == (road.from, Some(road.gateway));
+    let (kept, strays): (Vec<PresentRoad>, Vec<PresentRoad>) =
+        actual.roads.iter().partition(|p| wanted.roads.iter().any(|road| stands(p, road)));
+    // A road begins at an address that is there; the next look, after that came, builds it.
+    let is_there = |ip: IpAddr| actual.elsewhere.contains(&ip) || actual.on_nic.iter().any(|p| p.ip == ip);
+    let missing_roads =
+        wanted.roads.iter().filter(|road| is_there(road.from) && !kept.iter().any(|p| stands(p, road)));
+    let tables = (ROAD_TABLE_FIRST..).filter(|table| !kept.iter().any(|p| p.table == *table));
     let mut steps = Vec::new();
+    steps.extend(strays.into_iter().map(Step::RemoveRoad));
     steps.extend(actual.gateways.iter().filter(stray).map(|&(ip, _)| Step::RemoveGateway(ip)));
     steps.extend(actual.on_nic.iter().filter(outdated).map(|&p| Step::Remove(p)));
     steps.extend(wanted.aliases.iter().filter(missing).map(|&a| Step::Add(a)));
     steps.extend(wanted.gateways.iter().filter(unrouted).map(|&ip| Step::AddGateway(ip)));
+    steps.extend(missing_roads.zip(tables).map(|(&road, table)| Step::AddRoad(road, table)));
     steps
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::DomainConfig;
     use crate::mail::Domain;
 
     fn ip(text: &str) -> IpAddr {
@@ -151,23 +207,33 @@ mod tests {
             Step::Remove(p) => format!("-{}/{}", p.ip, p.len),
             Step::Add(a) => format!("+{a}"),
             Step::AddGateway(ip) => format!("+gw{ip}"),
+            Step::RemoveRoad(p) => format!("-{}by{}", p.from, p.table - ROAD_TABLE_FIRST),
+            Step::AddRoad(road, table) => {
+                format!("+{}>{}by{}", road.from, road.gateway, table - ROAD_TABLE_FIRST)
+            }
         };
         steps.iter().map(word).collect::<Vec<_>>().join(" ")
     }
 
     /// `192.0.2.1/24` somebody's address on the NIC, `*192.0.2.1/24` ours, `@192.0.2.1` elsewhere,
-    /// `gw192.0.2.254` somebody's default route, `*gw...` ours.
+    /// `gw192.0.2.254` somebody's default route, `*gw...` ours; `192.0.2.70>192.0.2.253by0` a road of ours, with
+    /// its table, `>-` where its route is missing.
     fn actual(text: &str) -> Actual {
         let mut actual = Actual::default();
         for word in text.split_ascii_whitespace() {
             let (ours, word) = word.strip_prefix('*').map_or((false, word), |rest| (true, rest));
-            if let Some(at) = word.strip_prefix('@') {
+            if let Some((from, rest)) = word.split_once('>') {
+                let (gateway, table) = rest.split_once("by").unwrap();
+                let table = ROAD_TABLE_FIRST + table.parse::<u32>().unwrap();
+                let gateway = (gateway != "-").then(|| ip(gateway));
+                actual.roads.push(PresentRoad { from: ip(from), table, gateway });
+            } else if let Some(at) = word.strip_prefix('@') {
                 actual.elsewhere.insert(ip(at));
             } else if let Some(gateway) = word.strip_prefix("gw") {
                 actual.gateways.push((ip(gateway), ours));
             } else {
                 let (ip, len) = split(word);
-                actual.on_nic.push(Present { ip, len, ours });
+                actual.on_nic.push(Present { ip, len, ours, check: Check::Passed });
             }
         }
         actual
@@ -176,9 +242,12 @@ mod tests {
     fn wanted(text: &str) -> Wanted {
         let mut wanted = Wanted { interface: Some("eth0".into()), ..Wanted::default() };
         for word in text.split_ascii_whitespace() {
-            match word.strip_prefix("gw") {
-                Some(gateway) => wanted.gateways.push(ip(gateway)),
-                None => {
+            match (word.strip_prefix("gw"), word.split_once('>')) {
+                (Some(gateway), _) => wanted.gateways.push(ip(gateway)),
+                (_, Some((from, gateway))) => {
+                    wanted.roads.push(Road { from: ip(from), gateway: ip(gateway) });
+                }
+                _ => {
                     let (ip, len) = split(word);
                     wanted.aliases.push(Alias { ip, len, role: Role::Domain });
                 }
@@ -207,6 +276,25 @@ mod tests {
                 "-gw192.0.2.254 -192.0.2.2/24 +gw192.0.2.253",
             ),
             ("somebody's gateway stays", "", "gw192.0.2.254", ""),
+            (
+                "a road waits for its address",
+                "198.51.100.7/24 198.51.100.7>198.51.100.1",
+                "",
+                "+198.51.100.7/24",
+            ),
+            (
+                "each road has a table of its own",
+                "198.51.100.7/24 198.51.100.7>198.51.100.1 192.0.2.8/24 192.0.2.8>192.0.2.253",
+                "*198.51.100.7/24 *192.0.2.8/24 192.0.2.8>192.0.2.253by0",
+                "+198.51.100.7>198.51.100.1by1",
+            ),
+            (
+                "a road by another gateway, or without its route, is built anew",
+                "192.0.2.8/24 192.0.2.8>192.0.2.253 192.0.2.9/24 192.0.2.9>192.0.2.253",
+                "*192.0.2.8/24 192.0.2.8>192.0.2.254by0 *192.0.2.9/24 192.0.2.9>-by1",
+                "-192.0.2.8by0 -192.0.2.9by1 +192.0.2.8>192.0.2.253by0 +192.0.2.9>192.0.2.253by1",
+            ),
+            ("an unconfigured road goes", "", "192.0.2.8>192.0.2.254by3", "-192.0.2.8by3"),
         ] {
             assert_eq!(told(&plan(&wanted(want), &actual(have))), steps, "{caption}");
         }
@@ -215,7 +303,7 @@ mod tests {
     fn domain(name: &str, addresses: &[(&str, Option<u8>)]) -> DomainConfig {
         DomainConfig {
             addresses: addresses.iter().map(|&(at, len)| IpLen { ip: ip(at), len }).collect(),
-            ..crate::config::DomainConfig::new(Domain::parse(name).unwrap())
+            ..DomainConfig::new(Domain::parse(name).unwrap())
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The bytes of a file.
@@ -22,6 +22,17 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),
     }
+}
+
+/// Writes `bytes` over the beginning of a file that is there and at least as long. On flash when this returns,
+/// and that is one block: neither the file's size nor its place changes.
+pub fn overwrite(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    if file.metadata()?.len() < bytes.len() as u64 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    file.write_all_at(bytes, 0)?;
+    file.sync_data()
 }
 
 /// Makes a folder and those on the way to it, mode 0700; one that exists is left as it is.

@@ -4,8 +4,9 @@
 //! event loop nor end it, so a line that stderr does not take at once stays in the ring alone.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use event_listener::{Event, EventListener};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -15,7 +16,11 @@ use crate::time::WallTime;
 
 /// The newest lines of the log.
 #[derive(Debug, Default)]
-pub struct Ring(Mutex<Lines>);
+pub struct Ring {
+    lines: Mutex<Lines>,
+    /// A line came in.
+    fresh: Event,
+}
 
 /// A line of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,24 +34,47 @@ pub struct Line {
 #[derive(Debug, Default)]
 struct Lines {
     lines: VecDeque<Line>,
+    /// Lines that are no longer here: the number of the oldest that is.
+    gone: u64,
     bytes: usize,
 }
 
 impl Ring {
     fn push(&self, time: WallTime, level: Level, mut text: String) {
         text.truncate(text.floor_char_boundary(LOG_LINE_BYTES_MAX));
-        let mut ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ring = self.lock();
         ring.bytes += text.len();
         ring.lines.push_back(Line { time, level: level_name(level), text });
         while ring.bytes > LOG_RING_BYTES_MAX {
             let gone = ring.lines.pop_front().map_or(0, |line| line.text.len());
             ring.bytes -= gone;
+            ring.gone += 1;
         }
+        drop(ring);
+        self.fresh.notify(usize::MAX);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Line `number`, counted from the start of the process, or the oldest one after it that is still here,
+    /// with its own number. `None` until there is one.
+    pub fn from(&self, number: u64) -> Option<(u64, Line)> {
+        let ring = self.lock();
+        let number = number.max(ring.gone);
+        let place = usize::try_from(number - ring.gone).ok()?;
+        Some((number, ring.lines.get(place)?.clone()))
+    }
+
+    /// Wakes at the next line.
+    pub fn fresh(&self) -> EventListener {
+        self.fresh.listen()
     }
 
     /// The last `n` lines, oldest first.
     pub fn last(&self, n: usize) -> Vec<Line> {
-        let ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ring = self.lock();
         let skip = ring.lines.len().saturating_sub(n);
         ring.lines.iter().skip(skip).cloned().collect()
     }
@@ -54,7 +82,7 @@ impl Ring {
     /// The newest lines as text, at most so many bytes. It waits for nobody: where the ring is being
     /// written just now there is none.
     pub fn tail(&self, bytes_max: usize) -> String {
-        let Ok(ring) = self.0.try_lock() else { return String::new() };
+        let Ok(ring) = self.lines.try_lock() else { return String::new() };
         let mut lines: Vec<String> = Vec::new();
         let mut left = bytes_max;
         for line in ring.lines.iter().rev() {
@@ -68,7 +96,7 @@ impl Ring {
 
     /// Bytes of log text in memory.
     pub fn bytes(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).bytes
+        self.lock().bytes
     }
 }
 
@@ -136,6 +164,9 @@ mod tests {
             ring.push(WallTime::default(), Level::Info, format!("line {n} {}", "x".repeat(100)));
         }
         assert!(ring.bytes() <= LOG_RING_BYTES_MAX);
+        let (oldest, line) = ring.from(0).unwrap();
+        assert!(oldest > 0 && line.text.starts_with(&format!("line {oldest} ")));
+        assert!(ring.from(9999).unwrap().1.text.starts_with("line 9999 ") && ring.from(10_000).is_none());
         let last = ring.last(2);
         assert!(last[0].text.starts_with("line 9998 ") && last[1].text.starts_with("line 9999 "));
         let tail = ring.tail(4096);

@@ -1,13 +1,13 @@
-//! What the NIC needs beside netlink: announcements to the neighbours, and the kernel's rule for secondary
-//! addresses. Sources: packet(7), icmp6, ip-sysctl `promote_secondaries`.
+//! What the NIC needs beside netlink: announcements to the neighbours, an ear for theirs, and the kernel's rule
+//! for secondary addresses. System calls: socket(AF_PACKET, DGRAM, ARP), bind, sendto, recv; CAP_NET_RAW. Sources: packet(7), icmp6, ip-sysctl `promote_secondaries`.
 //! Danger: without that rule, removing one address takes all others of its network with it.
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
+use std::net::{IpAddr, Ipv6Addr, SocketAddrV6, UdpSocket};
 
 use nix::libc;
-use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, SockRef, Socket, Type};
 
 use crate::net::announce::{Mac, arp_announcement, neighbour_advertisement};
 
@@ -54,6 +54,25 @@ pub fn announce(index: u32, mac: Mac, ip: IpAddr) -> io::Result<()> {
     Ok(())
 }
 
+/// An ear for ARP on interface number `index`, which [`send_arp`] speaks through as well.
+///
+/// # Errors
+/// `PermissionDenied` without CAP_NET_RAW.
+pub fn listen_arp(index: u32) -> io::Result<UdpSocket> {
+    let arp = Protocol::from(i32::from(ARP_PROTOCOL));
+    let socket = Socket::new(Domain::PACKET, Type::DGRAM.nonblocking(), Some(arp))?;
+    socket.bind(&link_broadcast(index)?)?;
+    Ok(socket.into())
+}
+
+/// Sends an ARP packet to everyone on the link.
+///
+/// # Errors
+/// Those of sendto(2): a link that is down.
+pub fn send_arp(ear: &UdpSocket, index: u32, packet: &[u8]) -> io::Result<()> {
+    SockRef::from(ear).send_to(packet, &link_broadcast(index)?).map(|_| ())
+}
+
 /// When a network's primary IPv4 address goes from `interface`, one of the others takes its place.
 ///
 /// # Errors
@@ -67,10 +86,15 @@ pub fn keep_secondaries(interface: &str) -> io::Result<()> {
 
 /// The address of everyone on the Ethernet behind interface number `index`, for ARP.
 fn link_broadcast(index: u32) -> io::Result<SockAddr> {
+    link_address(index, ARP_PROTOCOL)
+}
+
+/// The same for another protocol, in network order.
+pub(super) fn link_address(index: u32, protocol: u16) -> io::Result<SockAddr> {
     let ifindex = i32::try_from(index).map_err(|_| io::ErrorKind::InvalidInput)?;
     let address = libc::sockaddr_ll {
         sll_family: libc::AF_PACKET as u16,
-        sll_protocol: ARP_PROTOCOL,
+        sll_protocol: protocol,
         sll_ifindex: ifindex,
         sll_hatype: 0,
         sll_pkttype: 0,

@@ -92,6 +92,14 @@ impl Active {
         }
     }
 
+    /// Puts right when the message came, where the clock was wrong then.
+    pub fn put_right(&mut self, corrected: impl Fn(WallTime) -> WallTime) {
+        let received = corrected(self.meta.received);
+        if received != self.meta.received {
+            self.meta = Rc::new(Meta { received, ..(*self.meta).clone() });
+        }
+    }
+
     /// Places of the recipients that still wait for a verdict.
     pub fn unsettled(&self) -> Vec<usize> {
         let open =

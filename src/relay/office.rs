@@ -11,6 +11,7 @@ use crate::config::{Config, DomainConfig};
 use crate::limits::{ACTIVE_MESSAGES_MAX, RESIDENT_CONTENT_BYTES_MAX};
 use crate::mail::id::QueueIds;
 use crate::mail::{Address, Domain, QueueId};
+use crate::ntp::{Step, Steps};
 use crate::prng::Prng;
 use crate::relay::active::Active;
 use crate::relay::dispatch::Dispatch;
@@ -39,6 +40,8 @@ pub struct Office {
     pub(super) turn: Option<Domain>,
     pub(super) watched: HashSet<QueueId>,
     pub(super) outcomes: Vec<Outcome>,
+    /// Steps of the clock: what flash has of a message's arrival may be from before one.
+    pub(super) steps: Steps,
 }
 
 /// How a round of attempts on one domain's share of a message ended.
@@ -109,6 +112,7 @@ impl Office {
             turn: None,
             watched: HashSet::new(),
             outcomes: Vec::new(),
+            steps: Steps::default(),
         }
     }
 
@@ -141,6 +145,24 @@ impl Office {
             serves: self.config.domain(&name).is_some(),
         };
         self.posts.insert(name, post);
+    }
+
+    /// Takes over the steps of the clock that are known from before.
+    pub fn know_steps(&mut self, steps: Steps) {
+        self.steps = steps;
+    }
+
+    /// The clock has made a step: what was taken before it is no older, and no younger, than it was.
+    pub fn clock_stepped(&mut self, step: Step) {
+        self.steps.add(step);
+        for active in self.posts.values_mut().flat_map(|post| post.active.values_mut()) {
+            active.put_right(|time| step.corrected(time));
+        }
+    }
+
+    /// When that really was, which flash has as `time`.
+    pub fn corrected(&self, time: WallTime) -> WallTime {
+        self.steps.corrected(time)
     }
 
     pub fn config(&self) -> &Rc<Config> {

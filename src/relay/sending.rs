@@ -70,7 +70,8 @@ impl Office {
     fn activate(&mut self, now: Now, owner: &Domain, id: QueueId) {
         let Some(post) = self.posts.get_mut(owner) else { return };
         match post.load(id) {
-            Ok((active, read_bytes)) => {
+            Ok((mut active, read_bytes)) => {
+                active.put_right(|time| self.steps.corrected(time));
                 self.resident_bytes += read_bytes;
                 self.launch(now, owner, id, active);
             }

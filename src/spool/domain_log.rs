@@ -375,6 +375,11 @@ impl DomainLog {
         self.flight.is_some()
     }
 
+    /// Bytes of records that wait to be written.
+    pub fn pending_bytes(&self) -> usize {
+        self.pending.bytes
+    }
+
     /// Whether everything that was said is durable, and no message is half here.
     pub fn is_at_rest(&self) -> bool {
         self.is_written() && self.drafts.is_empty()

@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use crate::config::DomainConfig;
+use crate::config::argument::{Argument, LogHost};
 use crate::console::report::{
     AddressReport, AddressState, DomainReport, LogLine, MachineMemory, MemoryPart, MemoryReport,
-    MessageReport, QueueEntry, RecipientReport, RecipientState, StatusReport,
+    MessageReport, QueueEntry, RecipientReport, RecipientState, StatusReport, SyslogReport,
 };
 use crate::limits::{
-    BODY_IN_MEMORY_BYTES_MAX, DNS_CACHE_BYTES_MAX, LOG_RING_BYTES_MAX, OUTGOING_CONNECTIONS_MAX,
-    QUEUED_MESSAGE_BYTES, QUEUED_MESSAGES_MAX, RESIDENT_CONTENT_BYTES_MAX, SESSION_BUFFER_BYTES,
-    SESSIONS_MAX, SPOOL_READ_BYTES,
+    BODY_IN_MEMORY_BYTES_MAX, CONFIG_HISTORY_BYTES_MAX, CONSOLE_TYPE_AHEAD_BYTES_MAX,
+    CONTROL_FRAME_BYTES_MAX, CONTROL_LINKS_MAX, DNS_CACHE_BYTES_MAX, FALSE_CLAIMER_BYTES, FALSE_CLAIMERS_MAX,
+    LOG_RING_BYTES_MAX, OUTGOING_CONNECTIONS_MAX, QUEUED_MESSAGE_BYTES, QUEUED_MESSAGES_MAX,
+    RESIDENT_CONTENT_BYTES_MAX, SESSION_BUFFER_BYTES, SESSIONS_MAX, SPOOL_PENDING_BYTES_MAX,
+    SPOOL_READ_BYTES, TLS_CONNECTION_BYTES,
 };
 use crate::mail::{Domain, QueueId, ReversePath, compose};
 use crate::os::{clock, process};
@@ -42,11 +45,17 @@ pub fn status(station: &Station) -> StatusReport {
         domains_up: up,
         domains_pending: config.domains.len() - up,
         queued: office.queue_len(),
-        oldest: office.posts().filter_map(|(_, post)| oldest(post, now)).max(),
+        oldest: office.posts().filter_map(|(_, post)| oldest(&office, post, now)).max(),
         accepted,
         delivered,
         bounced,
         auth_failures: station.guesses.borrow().total(),
+        syslog: config.machine.syslog.as_ref().map(|to| SyslogReport {
+            to: LogHost(to.host.clone()).write(),
+            carrier: to.carrier.write(),
+            sent: station.syslog.sent.get(),
+            lost: station.syslog.lost.get(),
+        }),
         memory_used_bytes: memory.parts.iter().map(|p| p.used_bytes).sum(),
         memory_bound_bytes: memory.parts.iter().map(|p| p.bound_bytes).sum(),
         alarms: station
@@ -85,6 +94,8 @@ fn alarms(station: &Station, office: &Office, now: WallTime) -> Vec<String> {
     alarms.extend(station.certificates.alarms(config, now));
     alarms.extend(station.signing.alarms());
     alarms.extend(station.wear.alarms(config, office, clock::now()));
+    alarms.extend(station.syslog.trouble.borrow().clone());
+    alarms.extend(station.clock.keeper.borrow().alarm(clock::now()));
     alarms
 }
 
@@ -105,7 +116,7 @@ pub fn domains(station: &Station) -> Vec<DomainReport> {
             certificate: station.certificates.fingerprint(&domain.name),
             held: post.is_some_and(Post::is_held),
             queued: post.map_or(0, |p| p.queue.len()),
-            oldest: post.and_then(|p| oldest(p, now)),
+            oldest: post.and_then(|p| oldest(&office, p, now)),
             last_reply: post.and_then(|p| p.last_reply.clone()),
         }
     };
@@ -113,27 +124,28 @@ pub fn domains(station: &Station) -> Vec<DomainReport> {
 }
 
 /// How long the oldest message of a post has been here: ids rise with time.
-fn oldest(post: &Post, now: Now) -> Option<Duration> {
+fn oldest(office: &Office, post: &Post, now: Now) -> Option<Duration> {
     let id = post.queue.ids().next()?;
     let received = post.active.get(&id).map(|a| a.meta.received);
     let received = received.or_else(|| post.log.load(&*post.flash, id).ok().map(|s| s.meta.received))?;
-    Some(now.wall.since(received))
+    Some(now.wall.since(office.corrected(received)))
 }
 
 /// The queue of one domain or of all; at most `limits::QUEUE_SHOWN_MAX` messages each.
 pub fn queue(station: &Station, only: Option<&Domain>) -> Vec<QueueEntry> {
     let (now, office) = (clock::now(), station.office.borrow());
+    let office = &*office;
     let posts = office.posts().filter(|(name, _)| only.is_none_or(|wanted| wanted == *name));
     let rows = posts.flat_map(|(name, post)| {
         let ids = post.queue.ids().take(crate::limits::QUEUE_SHOWN_MAX);
-        ids.filter_map(move |id| Some(entry(name, post, id, now, &Known::of(post, id)?)))
+        ids.filter_map(move |id| Some(entry(name, post, id, now, &Known::of(office, post, id)?)))
     });
     rows.collect()
 }
 
 pub fn message(station: &Station, id: QueueId) -> Option<MessageReport> {
     let (now, office) = (clock::now(), station.office.borrow());
-    let (name, post, known) = office.posts().find_map(|(n, p)| Some((n, p, Known::of(p, id)?)))?;
+    let (name, post, known) = office.posts().find_map(|(n, p)| Some((n, p, Known::of(&office, p, id)?)))?;
     let entry = entry(name, post, id, now, &known);
     Some(MessageReport {
         from_line: compose::mailbox_line(&known.meta.envelope.reverse_path, known.meta.received),
@@ -153,7 +165,13 @@ struct Known {
 }
 
 impl Known {
-    fn of(post: &Post, id: QueueId) -> Option<Known> {
+    fn of(office: &Office, post: &Post, id: QueueId) -> Option<Known> {
+        let mut known = Known::written(post, id)?;
+        known.meta.received = office.corrected(known.meta.received);
+        Some(known)
+    }
+
+    fn written(post: &Post, id: QueueId) -> Option<Known> {
         post.queue.stand(id)?;
         if let Some(active) = post.active.get(&id) {
             let Content { head, .. } = &active.content;
@@ -241,8 +259,12 @@ pub fn memory(station: &Station) -> MemoryReport {
         used_bytes: used as u64,
         bound_bytes: bound as u64,
     };
-    let session = SESSION_BUFFER_BYTES + 2 * BODY_IN_MEMORY_BYTES_MAX;
-    let connection = 2 * SPOOL_READ_BYTES;
+    let session = SESSION_BUFFER_BYTES + 2 * BODY_IN_MEMORY_BYTES_MAX + TLS_CONNECTION_BYTES;
+    let connection = 2 * SPOOL_READ_BYTES + TLS_CONNECTION_BYTES;
+    let console = CONTROL_FRAME_BYTES_MAX + CONSOLE_TYPE_AHEAD_BYTES_MAX;
+    let unwritten: usize = office.posts().map(|(_, post)| post.log.pending_bytes()).sum();
+    let former: usize = station.settings.store.borrow().history().map(|saved| saved.text.len()).sum();
+    let claimers = station.meters.false_claims.borrow().len();
     let (_, dns_bytes) = station.resolver.cache_size();
     MemoryReport {
         parts: vec![
@@ -258,6 +280,10 @@ pub fn memory(station: &Station) -> MemoryReport {
                 office.queue_len() * QUEUED_MESSAGE_BYTES,
                 QUEUED_MESSAGES_MAX * QUEUED_MESSAGE_BYTES,
             ),
+            part("spools, not written yet", unwritten, office.posts().count() * SPOOL_PENDING_BYTES_MAX),
+            part("consoles", station.meters.consoles.get() * console, CONTROL_LINKS_MAX * console),
+            part("former configurations", former, CONFIG_HISTORY_BYTES_MAX),
+            part("false claims", claimers * FALSE_CLAIMER_BYTES, FALSE_CLAIMERS_MAX * FALSE_CLAIMER_BYTES),
             part("DNS cache", dns_bytes, DNS_CACHE_BYTES_MAX),
             part("log ring", station.log.bytes(), LOG_RING_BYTES_MAX),
         ],

@@ -20,7 +20,9 @@ use crate::tasks::link::Link;
 use crate::tasks::station::Station;
 use crate::tasks::talk::Talk;
 use crate::tasks::timer::{self, by};
-use crate::tasks::{answers, editing, login, operating, posts, probe, reset, setup, shell, submission, wear};
+use crate::tasks::{
+    answers, editing, login, operating, ping, posts, probe, reset, setup, shell, submission, wear,
+};
 
 /// Serves the socket as long as the daemon runs.
 pub async fn run(station: Rc<Station>, listener: Async<UnixListener>) {
@@ -30,9 +32,11 @@ pub async fn run(station: Rc<Station>, listener: Async<UnixListener>) {
             Ok((stream, _)) => {
                 let (station, user) = (station.clone(), users.clone());
                 station.clone().spawn(async move {
+                    station.meters.consoles.set(Rc::strong_count(&user) - 1);
                     let crowded = Rc::strong_count(&user) > CONTROL_LINKS_MAX + 1;
                     // A user who breaks off needs no answer, and nobody else is concerned.
                     let _ = serve(&station, stream, crowded).await;
+                    station.meters.consoles.set(Rc::strong_count(&user) - 2);
                 });
             }
             Err(error) => {
@@ -98,6 +102,9 @@ pub async fn command(
         Ok(Asked { command: Command::Connect { host, sender }, .. }) => {
             return probe::connect(station, talk, host, sender).await;
         }
+        Ok(Asked { command: Command::Ping { host, sender }, .. }) => {
+            return ping::ping(station, talk, &host, sender.as_ref()).await;
+        }
         Ok(Asked { command: Command::Watch, .. }) => return probe::watch(station, talk).await,
         Ok(Asked { command: Command::Resolve(question), .. }) => {
             probe::resolve(station, talk, &question).await?.map(Report::Records)
@@ -149,11 +156,11 @@ fn answer(station: &Rc<Station>, command: Command) -> Result<Report, String> {
         Command::ShowMemory => Report::Memory(answers::memory(station)),
         Command::ShowFlash => Report::Flash(wear::flash(station)),
         Command::ShowConfig => {
-            let text = crate::config::print_shown(&station.config());
+            let text = crate::config::print_shown(station.settings.store.borrow().running());
             Report::Config(text.lines().map(str::to_owned).collect())
         }
         Command::ExportSecrets => {
-            let text = crate::config::print(&station.config());
+            let text = crate::config::print(station.settings.store.borrow().running());
             Report::Config(text.lines().map(str::to_owned).collect())
         }
         Command::ShowCrash => {
@@ -168,6 +175,7 @@ fn answer(station: &Rc<Station>, command: Command) -> Result<Report, String> {
         | Command::Send { .. }
         | Command::Edit(_)
         | Command::Connect { .. }
+        | Command::Ping { .. }
         | Command::Watch
         | Command::Setup
         | Command::Password

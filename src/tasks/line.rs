@@ -79,6 +79,12 @@ impl Line {
         ehlo: &Domain,
         terms: &Terms,
     ) -> Result<Line, Attempt> {
+        if terms.tls == TlsTerms::Required
+            && let Err(why) = station.clock.keeper.borrow().judges()
+        {
+            let text = format!("{}: TLS is required, but no certificate can be judged: {why}", target.host);
+            return Err(unreached(Enhanced(4, 7, 5), text));
+        }
         let in_the_clear = terms.login.as_ref().is_none_or(|login| login.in_the_clear);
         let mut line = Line::open(station, target, ehlo.clone()).await?;
         let line = match (line.secure().await, terms.tls) {

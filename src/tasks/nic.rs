@@ -1,5 +1,5 @@
 //! The keeper of the NIC: puts the configured addresses on it, brings back what someone deletes, and tells
-//! everyone else which address may be used now. Sources: rtnetlink(7), RFC 5227 §2.3 (announce twice).
+//! everyone else which address may be used now. Sources: rtnetlink(7), RFC 5227 (ask first, announce twice).
 //! Danger: only what this program added is ever removed; its addresses and routes carry a mark in the kernel.
 
 use std::cell::RefCell;
@@ -16,9 +16,11 @@ use rtnetlink::sys::SmolSocket;
 use rtnetlink::{Handle, MulticastGroup, new_multicast_connection_with_socket};
 
 use crate::config::Config;
-use crate::limits::{NIC_ANNOUNCE_AGAIN_S, NIC_RECHECK_S, NIC_SETTLE_MS};
-use crate::net::{Actual, AddressState, Step, Wanted, alias_plan};
+use crate::limits::{ARP_PROBE_AGAIN_S, NIC_ANNOUNCE_AGAIN_S, NIC_RECHECK_S, NIC_SETTLE_MS};
+use crate::net::conflict::{Claim, mac_text};
+use crate::net::{Actual, AddressState, Alias, Check, Present, PresentRoad, Road, Step, Wanted, alias_plan};
 use crate::os;
+use crate::tasks::ear::Ear;
 use crate::tasks::netlink::{self, Link};
 use crate::time::Instant;
 
@@ -28,6 +30,7 @@ pub struct NicKeeper {
     shared: RefCell<Shared>,
     applied: Event,
     changed: Event,
+    ear: Ear,
 }
 
 #[derive(Default)]
@@ -38,11 +41,25 @@ struct Shared {
     added: BTreeSet<(u32, IpAddr)>,
     /// Whether the NIC had a carrier at the last look; its return is announced.
     carrier: bool,
+    /// IPv6 addresses that the neighbours hear of when the kernel has found no double.
+    unannounced: BTreeSet<IpAddr>,
+    /// IPv6 addresses that have a double, and since when; they are tried again.
+    doubles: HashMap<IpAddr, Instant>,
     findings: Findings,
 }
 
+/// The NIC, for the console.
+#[derive(Clone, Debug, Default)]
+pub struct Overview {
+    /// `None` while it is not there.
+    pub link: Option<Link>,
+    pub gateways: Vec<(IpAddr, bool)>,
+    pub roads: Vec<PresentRoad>,
+    pub conflicts: BTreeSet<IpAddr>,
+}
+
 /// What the last look at the NIC found.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Findings {
     /// What keeps every address of the NIC from working.
     nic: Option<String>,
@@ -50,6 +67,12 @@ struct Findings {
     /// Addresses that work without the NIC.
     elsewhere: BTreeSet<IpAddr>,
     failed: HashMap<IpAddr, String>,
+    /// Those of them that another machine has.
+    conflicts: BTreeSet<IpAddr>,
+    link: Option<Link>,
+    /// Of the default routes, and whether each is ours.
+    gateways: Vec<(IpAddr, bool)>,
+    roads: Vec<PresentRoad>,
     /// What could not be done, so that each is logged once.
     complaints: BTreeSet<String>,
 }
@@ -79,7 +102,19 @@ impl NicKeeper {
         state.unwrap_or_else(|| AddressState::Pending(format!("{ip} is not in the configuration")))
     }
 
-    /// Wakes at the next change of any address's state. Listen first, then ask for states, then wait, so
+    /// The NIC as the last look found it, for the console.
+    pub fn overview(&self) -> Overview {
+        let shared = self.shared.borrow();
+        let Findings { link, gateways, roads, conflicts, .. } = shared.findings.clone();
+        Overview { link, gateways, roads, conflicts }
+    }
+
+    /// Whether another machine on the link has `ip`.
+    pub fn is_taken(&self, ip: IpAddr) -> bool {
+        self.shared.borrow().findings.conflicts.contains(&ip)
+    }
+
+    /// Wakes at the next change of any address's state, or of the link. Listen first, then ask for states, then wait, so
     /// that no change is missed.
     pub fn changed(&self) -> EventListener {
         self.changed.listen()
@@ -102,8 +137,8 @@ impl NicKeeper {
 
     /// Makes up the difference at every event until netlink fails.
     async fn watch(&self) -> io::Error {
-        use MulticastGroup::{Ipv4Ifaddr, Ipv4Route, Ipv6Ifaddr, Ipv6Route, Link};
-        let groups = [Link, Ipv4Ifaddr, Ipv6Ifaddr, Ipv4Route, Ipv6Route];
+        use MulticastGroup::{Ipv4Ifaddr, Ipv4Route, Ipv4Rule, Ipv6Ifaddr, Ipv6Route, Ipv6Rule, Link};
+        let groups = [Link, Ipv4Ifaddr, Ipv6Ifaddr, Ipv4Route, Ipv6Route, Ipv4Rule, Ipv6Rule];
         let opened = new_multicast_connection_with_socket::<SmolSocket>(&groups);
         let (connection, handle, mut events) = match opened {
             Ok(opened) => opened,
@@ -125,7 +160,11 @@ impl NicKeeper {
                     Timer::after(wait.unwrap_or(Duration::from_secs(NIC_RECHECK_S))).await;
                     true
                 };
-                if !called.or(event).or(recheck).await {
+                let conflict = async {
+                    self.ear.hear().await;
+                    true
+                };
+                if !called.or(event).or(recheck).or(conflict).await {
                     return io::ErrorKind::BrokenPipe.into();
                 }
                 // Events come in crowds, our own changes among them: one look serves them all.
@@ -175,6 +214,10 @@ impl NicKeeper {
         for complaint in self.shared.borrow().findings.complaints.difference(&before.complaints) {
             log::warn!("{complaint}");
         }
+        let link = |findings: &Findings| findings.link.as_ref().map(|l| (l.index, l.mac, l.carrier));
+        if link(&before) != link(&self.shared.borrow().findings) {
+            self.changed.notify(usize::MAX);
+        }
         self.refresh();
     }
 
@@ -191,16 +234,29 @@ impl NicKeeper {
         if let Err(e) = os::nic::keep_secondaries(interface) {
             log::debug!("{interface}: promote_secondaries: {e}");
         }
-        let actual = self.look(handle, &link, wanted).await?;
+        self.ear.listen_on(&link);
+        let mut actual = self.look(handle, &link, wanted).await?;
+        self.yield_lost(handle, &link, wanted, &mut actual).await;
+        findings.link = Some(link.clone());
+        findings.gateways.clone_from(&actual.gateways);
+        findings.roads.clone_from(&actual.roads);
         findings.elsewhere.clone_from(&actual.elsewhere);
         findings.on_nic = actual.on_nic.iter().map(|present| present.ip).collect();
-        let mut fresh = Vec::new();
+        let mut fresh = self.checked(&link, &actual, findings);
         for step in alias_plan::plan(wanted, &actual) {
+            if let Step::Add(alias) = step
+                && let Err(why) = self.may_add(&link, alias, findings)
+            {
+                findings.failed.insert(alias.ip, why);
+                continue;
+            }
             match netlink::take(handle, &link, step, wanted).await {
                 Ok(()) => {
                     self.note(&link, step, findings);
-                    if let Step::Add(alias) = step {
-                        fresh.push(alias.ip);
+                    match step {
+                        Step::Add(alias) if alias.ip.is_ipv4() => fresh.push(alias.ip),
+                        Step::Add(alias) => drop(self.shared.borrow_mut().unannounced.insert(alias.ip)),
+                        _ => {}
                     }
                 }
                 Err(e) => {
@@ -216,9 +272,88 @@ impl NicKeeper {
             return Err(format!("{interface} has no link"));
         }
         if returned {
+            self.ear.link_returned();
             fresh = wanted.aliases.iter().map(|a| a.ip).filter(|ip| findings.on_nic.contains(ip)).collect();
         }
         Ok((link, fresh))
+    }
+
+    /// An IPv4 address is put on the NIC once the link was asked whether somebody else has it.
+    fn may_add(&self, link: &Link, alias: Alias, findings: &mut Findings) -> Result<(), String> {
+        let Alias { ip, .. } = alias;
+        if ip.is_ipv6() || link.mac.is_none() {
+            return Ok(());
+        }
+        if !link.carrier {
+            return Err(format!("{} has no link", link.name));
+        }
+        match self.ear.claim(ip) {
+            Claim::Free => Ok(()),
+            Claim::Probing => Err(format!("{} is asked whether {ip} is free", link.name)),
+            Claim::Taken(mac) => {
+                findings.conflicts.insert(ip);
+                let why = format!("{ip} is in use by another machine on {}, {}", link.name, mac_text(mac));
+                findings.complaints.insert(why.clone());
+                Err(why)
+            }
+        }
+    }
+
+    /// Takes our addresses from the NIC that another machine uses too.
+    async fn yield_lost(&self, handle: &Handle, link: &Link, wanted: &Wanted, actual: &mut Actual) {
+        let on_nic: Vec<IpAddr> = actual.on_nic.iter().map(|present| present.ip).collect();
+        self.ear.attend(&on_nic, &wanted.addresses);
+        let now = os::clock::mono();
+        let lost = |present: &&Present| {
+            let taken = || matches!(self.ear.claim(present.ip), Claim::Taken(_));
+            present.ours
+                && wanted.addresses.contains(&present.ip)
+                && (taken() || self.is_to_be_tried_again(present, now))
+        };
+        let lost: Vec<Present> = actual.on_nic.iter().filter(lost).copied().collect();
+        for present in lost {
+            let gone = netlink::remove(handle, link.index, present.ip, present.len).await;
+            log::warn!("{}: {} removed, another machine has it: {gone:?}", link.name, present.ip);
+            if gone.is_ok() {
+                actual.on_nic.retain(|other| other.ip != present.ip);
+            }
+        }
+    }
+
+    /// Whether an IPv6 address has had a double for so long that it is to be tried once more.
+    fn is_to_be_tried_again(&self, present: &Present, now: Instant) -> bool {
+        let doubles = &mut self.shared.borrow_mut().doubles;
+        if present.check != Check::Failed {
+            doubles.remove(&present.ip);
+            return false;
+        }
+        let since = *doubles.entry(present.ip).or_insert(now);
+        let over = now.since(since) >= Duration::from_secs(ARP_PROBE_AGAIN_S);
+        if over {
+            doubles.remove(&present.ip);
+        }
+        over
+    }
+
+    /// What the kernel has found out of IPv6 addresses; gives those that can be announced now.
+    fn checked(&self, link: &Link, actual: &Actual, findings: &mut Findings) -> Vec<IpAddr> {
+        let mut fresh = Vec::new();
+        for Present { ip, check, .. } in &actual.on_nic {
+            match check {
+                Check::Passed if self.shared.borrow_mut().unannounced.remove(ip) => fresh.push(*ip),
+                Check::Passed => {}
+                Check::Running => {
+                    findings.failed.insert(*ip, format!("{} is asked whether {ip} is free", link.name));
+                }
+                Check::Failed => {
+                    let why = format!("{ip} is in use by another machine on {}", link.name);
+                    findings.complaints.insert(why.clone());
+                    findings.failed.insert(*ip, why);
+                    findings.conflicts.insert(*ip);
+                }
+            }
+        }
+        fresh
     }
 
     /// What is on the NIC. Addresses that this process left on an interface it kept before are taken away.
@@ -240,7 +375,11 @@ impl NicKeeper {
         let here =
             |ip: &IpAddr| !actual.on_nic.iter().any(|p| p.ip == *ip) && os::sockets::is_here(*ip).is_ok();
         actual.elsewhere = wanted.addresses.iter().copied().filter(here).collect();
-        actual.gateways = netlink::gateways(handle, link).await.map_err(|e| e.to_string())?;
+        let routes = netlink::default_routes(handle, link).await.map_err(|e| e.to_string())?;
+        let main = routes.iter().filter(|route| route.is_main());
+        actual.gateways = main.map(|route| (route.gateway, route.ours)).collect();
+        // A kernel without rules has none of ours either.
+        actual.roads = netlink::roads(handle, &routes).await.unwrap_or_default();
         Ok(actual)
     }
 
@@ -256,7 +395,12 @@ impl NicKeeper {
                 added.remove(&(link.index, present.ip));
                 findings.on_nic.remove(&present.ip);
             }
-            Step::AddGateway(_) | Step::RemoveGateway(_) => {}
+            Step::AddGateway(ip) => findings.gateways.push((ip, true)),
+            Step::RemoveGateway(ip) => findings.gateways.retain(|known| *known != (ip, true)),
+            Step::AddRoad(Road { from, gateway }, table) => {
+                findings.roads.push(PresentRoad { from, table, gateway: Some(gateway) });
+            }
+            Step::RemoveRoad(road) => findings.roads.retain(|known| *known != road),
         }
     }
 
@@ -320,5 +464,7 @@ fn told(step: Step) -> String {
         Step::Remove(present) => format!("{}/{} removed", present.ip, present.len),
         Step::AddGateway(ip) => format!("default route by {ip} added"),
         Step::RemoveGateway(ip) => format!("default route by {ip} removed"),
+        Step::AddRoad(road, table) => format!("{} goes by {}, table {table}", road.from, road.gateway),
+        Step::RemoveRoad(road) => format!("{} has no road of its own any more", road.from),
     }
 }

@@ -359,7 +359,7 @@ fn take_turns<T>(first: Vec<T>, second: Vec<T>) -> Vec<T> {
 }
 
 /// Runs all of `futures` at once; their results in order.
-async fn all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+pub(super) async fn all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
     let mut running: Vec<_> = futures.map(|f| (Box::pin(f), None)).collect();
     future::poll_fn(|context| {
         for (future, output) in &mut running {

@@ -7,12 +7,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use event_listener::Event;
+use event_listener::{Event, EventListener};
 use futures_lite::future;
 use smol::lock::Mutex;
 
 use crate::config::candidate::{Commit, Refusal, Save, Store};
 use crate::config::{self, Config};
+use crate::net::dhcp;
 use crate::os::{clock, files};
 use crate::tasks::addresses;
 use crate::tasks::posts::{self, OpenSpool};
@@ -68,6 +69,11 @@ impl Settings {
             store.set_aside(String::from_utf8_lossy(&text).into_owned(), clock::wall());
         }
         Settings::of(store)
+    }
+
+    /// Wakes when another configuration may run.
+    pub fn changed(&self) -> EventListener {
+        self.changed.listen()
     }
 
     fn of(store: Store) -> Settings {
@@ -223,9 +229,16 @@ async fn open_spools(station: &Rc<Station>, wanted: &Config) -> Result<Vec<OpenS
     Ok(spools)
 }
 
-/// Brings the office, names, NIC and doors in line with the store's running configuration.
+/// A lease came, changed or ended: what runs is the same configuration with another address.
+pub fn run_with_lease(station: &Rc<Station>) {
+    apply(station, Vec::new());
+}
+
+/// Brings the office, names, NIC and doors in line with the store's running configuration, and with what a
+/// lease adds to it.
 fn apply(station: &Rc<Station>, spools: Vec<OpenSpool>) {
-    let config = Rc::new(station.settings.store.borrow().running().clone());
+    let lease = station.leasing.lease();
+    let config = Rc::new(dhcp::complete(station.settings.store.borrow().running(), lease.as_ref()));
     {
         let mut office = station.office.borrow_mut();
         office.configure(config.clone());

@@ -25,6 +25,8 @@ use crate::relay::{Guesses, LaneKey, Office, Receipt, Safe};
 use crate::smtp::{Enhanced, Reply};
 use crate::spool::BatchError;
 use crate::tasks::certificates::Certificates;
+use crate::tasks::clock::Timekeeper;
+use crate::tasks::lease::Leasing;
 use crate::tasks::listen::Doors;
 use crate::tasks::login::Guard;
 use crate::tasks::machine::Machinist;
@@ -33,6 +35,7 @@ use crate::tasks::notices::Notices;
 use crate::tasks::resolve::Resolver;
 use crate::tasks::settings::Settings;
 use crate::tasks::signing::Signing;
+use crate::tasks::syslog;
 use crate::tasks::timer::{by, sleep_until};
 use crate::tasks::watch::Watchers;
 use crate::tasks::wear::WearMeter;
@@ -66,6 +69,9 @@ pub struct Station {
     pub wear: WearMeter,
     pub stop: Stop,
     pub meters: Meters,
+    pub syslog: syslog::Meter,
+    pub clock: Timekeeper,
+    pub leasing: Leasing,
     /// Something waits to be written to flash.
     pub to_commit: Event,
     /// A batch has been written: the logs have room for more.
@@ -88,6 +94,8 @@ pub struct Meters {
     pub sessions: Cell<usize>,
     pub sessions_total: Cell<u64>,
     pub refused_sessions: Cell<u64>,
+    /// Users of the control socket.
+    pub consoles: Cell<usize>,
     /// Messages of which the content is coming in.
     pub arriving: Cell<usize>,
     /// How often a client claimed a name that is not its own (Figure 1E), by address; bounded.
@@ -134,6 +142,7 @@ pub struct Parts {
     pub flusher: Flusher,
     pub clerk: Clerk,
     pub secret: [u8; 32],
+    pub timekeeper: Timekeeper,
     pub log: Arc<Ring>,
     /// Where this process is the machine's first.
     pub machinist: Option<Rc<Machinist>>,
@@ -143,7 +152,7 @@ impl Station {
     pub fn new(parts: Parts) -> Rc<Self> {
         let Parts { executor, data, settings, notices, guard, office, resolver, certificates, nic, .. } =
             parts;
-        let Parts { flusher, clerk, secret, log, machinist, .. } = parts;
+        let Parts { flusher, timekeeper, clerk, secret, log, machinist, .. } = parts;
         let meters = Meters::default();
         meters.started.set(clock::mono());
         let wear = WearMeter::start(&data);
@@ -170,6 +179,9 @@ impl Station {
             wear,
             stop: Stop::default(),
             meters,
+            syslog: syslog::Meter::default(),
+            clock: timekeeper,
+            leasing: Leasing::default(),
             to_commit: Event::new(),
             to_send: Event::new(),
             to_mailbox: Event::new(),

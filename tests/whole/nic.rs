@@ -264,3 +264,102 @@ fn without_an_interface_addresses_are_only_watched() {
         until(&keeper, "192.0.2.70", "192.0.2.70 is not on this machine").await;
     });
 }
+
+#[test]
+fn a_vlan_is_made_and_taken_away_and_a_strangers_stays() {
+    let Some(()) = namespace() else { return };
+    let _neighbour = Neighbour::new();
+    let with = |interface| config(Some(interface), &[], &[("bcd.com", &["192.0.2.70/24"])]);
+    let strangers = ["link", "add", "link", "eth0", "name", "eth0.30", "type", "vlan", "id", "30"];
+    if !Command::new("ip").args(strangers).status().unwrap().success() {
+        eprintln!("this kernel has no VLANs: only that it is told of them");
+        return with_keeper(async |keeper: Rc<NicKeeper>| {
+            keeper.apply(&with("eth0.20"));
+            let why = "eth0.20 cannot be made: Operation not supported (os error 95)";
+            until(&keeper, "192.0.2.70", why).await;
+        });
+    }
+    with_keeper(async |keeper: Rc<NicKeeper>| {
+        keeper.apply(&with("eth0.20"));
+        until(&keeper, "192.0.2.70", "up").await;
+        let shown = ip("-d link show eth0.20");
+        assert!(shown.contains("vlan protocol 802.1Q id 20") && shown.contains("alias stagepost"), "{shown}");
+        assert!(ip("-o addr show dev eth0.20").contains(" 192.0.2.70/24 "));
+    });
+    // A new life knows the VLAN of the life before.
+    with_keeper(async |keeper: Rc<NicKeeper>| {
+        keeper.apply(&with("eth0.30"));
+        until(&keeper, "192.0.2.70", "up").await;
+        assert!(!ip("-o link").contains("eth0.20"), "{}", ip("-o link"));
+        keeper.apply(&with("eth0"));
+        until(&keeper, "192.0.2.70", "up").await;
+        assert!(ip("-o link").contains("eth0.30") && on_eth0("192.0.2.70/24"));
+    });
+}
+
+#[test]
+fn a_domain_with_a_gateway_of_its_own_goes_by_it_and_nobody_else_does() {
+    let Some(()) = namespace() else { return };
+    let _neighbour = Neighbour::new();
+    ip("link set lo up");
+    ip("rule add from 10.9.9.9 lookup 77");
+    let mut config = config(
+        Some("eth0"),
+        &["192.0.2.1/24", "2001:db8::1/64"],
+        &[("bcd.com", &["198.51.100.70/24", "2001:db8:1::70/64"]), ("cde.com", &["192.0.2.71/24"])],
+    );
+    config.machine.gateways = vec!["192.0.2.2".parse().unwrap()];
+    config.domains[0].gateways = vec!["198.51.100.1".parse().unwrap(), "2001:db8:1::1".parse().unwrap()];
+    let way = |from: &str, to: &str| ip(&format!("route get {to} from {from}"));
+    with_keeper(async |keeper: Rc<NicKeeper>| {
+        keeper.apply(&config);
+        let goes = || way("198.51.100.70", "203.0.113.9").contains("via 198.51.100.1 ");
+        until(&keeper, "198.51.100.70", "up").await;
+        eventually("bcd.com goes by its own gateway", goes).await;
+        until(&keeper, "2001:db8:1::70", "up").await;
+        eventually("in IPv6 too", || {
+            ip("-6 rule").contains("from 2001:db8:1::70 lookup")
+                && way("2001:db8:1::70", "2001:db8:9::9").contains("via 2001:db8:1::1 ")
+        })
+        .await;
+        let near = way("198.51.100.70", "192.0.2.2");
+        assert!(!near.contains("via"), "what is on the link needs no gateway: {near}");
+        eventually("the others", || way("192.0.2.71", "203.0.113.9").contains("via 192.0.2.2 ")).await;
+        ip("route flush table 1397751808");
+        eventually("the road is built again", goes).await;
+        assert_eq!(keeper.overview().roads.len(), 2);
+    });
+    with_keeper(async |keeper: Rc<NicKeeper>| {
+        config.domains[0].gateways.clear();
+        keeper.apply(&config);
+        eventually("a new life takes the roads away", || !ip("rule").contains("198.51.100.70")).await;
+        eventually("and their routes", || !ip("route show table all").contains("via 198.51.100.1 ")).await;
+        eventually("of IPv6 as well", || !ip("-6 rule").contains("2001:db8:1::70")).await;
+        assert!(ip("rule").contains("from 10.9.9.9 lookup 77"), "{}", ip("rule"));
+    });
+}
+
+#[test]
+fn an_address_that_another_machine_has_is_held_back_until_it_is_free() {
+    let Some(()) = namespace() else { return };
+    let neighbour = Neighbour::new();
+    neighbour.run("ip addr add 192.0.2.70/24 dev far");
+    neighbour.run("ip addr add 2001:db8::70/64 dev far nodad");
+    let shown = neighbour.run("ip -o link show far");
+    let mac = shown.split_whitespace().skip_while(|word| *word != "link/ether").nth(1).unwrap();
+    let own: &[&str] = &["192.0.2.70/24", "2001:db8::70/64"];
+    with_keeper(async |keeper: Rc<NicKeeper>| {
+        keeper.apply(&config(Some("eth0"), &["192.0.2.1/24"], &[("bcd.com", own)]));
+        until(&keeper, "192.0.2.1", "up").await;
+        let why = format!("192.0.2.70 is in use by another machine on eth0, {mac}");
+        until(&keeper, "192.0.2.70", &why).await;
+        until(&keeper, "2001:db8::70", "2001:db8::70 is in use by another machine on eth0").await;
+        assert!(!on_eth0("192.0.2.70/24") && keeper.overview().conflicts.len() == 2);
+        neighbour.run("ip addr del 192.0.2.70/24 dev far");
+        // Its link goes and comes: whatever was learned of it is asked anew.
+        neighbour.run("ip link set far down");
+        until(&keeper, "192.0.2.1", "eth0 has no link").await;
+        neighbour.run("ip link set far up");
+        until(&keeper, "192.0.2.70", "up").await;
+    });
+}

@@ -27,6 +27,7 @@ fn status() -> StatusReport {
         delivered: 95,
         bounced: 1,
         auth_failures: 2,
+        syslog: None,
         memory_used_bytes: 3 << 20,
         memory_bound_bytes: 24 << 20,
         alarms: vec!["cde.com: address 10.0.0.8 is not up: link down".to_owned()],
@@ -76,7 +77,8 @@ ALARM      cde.com: address 10.0.0.8 is not up: link down
     let json = concat!(
         r#"{"version":"0.1.0","name":"abc.com","uptime_s":4500,"time":"2000-11-27T10:19:23Z","smtp_port":25,"#,
         r#""sessions_in":3,"sessions_out":1,"domains_up":2,"domains_pending":1,"queued":4,"oldest_s":720,"#,
-        r#""accepted":100,"delivered":95,"bounced":1,"auth_failures":2,"memory_used_bytes":3145728,"memory_bound_bytes":25165824,"#,
+        r#""accepted":100,"delivered":95,"bounced":1,"auth_failures":2,"syslog":null,"#,
+        r#""memory_used_bytes":3145728,"memory_bound_bytes":25165824,"#,
         r#""alarms":["cde.com: address 10.0.0.8 is not up: link down"]}"#,
         "\n"
     );

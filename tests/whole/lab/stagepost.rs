@@ -54,6 +54,8 @@ pub struct Stagepost<'h> {
     data: PathBuf,
     log: String,
     running: Option<Running>,
+    /// It may not set this machine's clock.
+    clockless: bool,
 }
 
 impl<'h> Stagepost<'h> {
@@ -66,12 +68,26 @@ impl<'h> Stagepost<'h> {
     /// The same, where a host runs more than one: `name` is its folder's and its log's.
     #[track_caller]
     pub fn start_as(host: &'h Host, name: &str, config: &str) -> Stagepost<'h> {
+        let mut box_ = Stagepost::prepare(host, name, config);
+        box_.launch();
+        box_
+    }
+
+    /// The same without the right to set the clock of this machine, which all namespaces share. `known` is the
+    /// file with the last known time.
+    #[track_caller]
+    pub fn start_without_clock(host: &'h Host, config: &str, known: &str) -> Stagepost<'h> {
+        let mut box_ = Stagepost { clockless: true, ..Stagepost::prepare(host, "stagepost", config) };
+        std::fs::write(box_.data.join("clock"), known).unwrap();
+        box_.launch();
+        box_
+    }
+
+    fn prepare(host: &'h Host, name: &str, config: &str) -> Stagepost<'h> {
         let data = host.dir().join(name);
         std::fs::create_dir_all(&data).unwrap();
         std::fs::write(data.join("config"), config).unwrap();
-        let mut box_ = Stagepost { host, data, log: format!("{name}.log"), running: None };
-        box_.launch();
-        box_
+        Stagepost { host, data, log: format!("{name}.log"), running: None, clockless: false }
     }
 
     /// The same with its log going to this file, whatever comes of that.
@@ -80,7 +96,7 @@ impl<'h> Stagepost<'h> {
         let data = host.dir().join("stagepost");
         std::fs::create_dir_all(&data).unwrap();
         std::fs::write(data.join("config"), config).unwrap();
-        let mut box_ = Stagepost { host, data, log: log.to_owned(), running: None };
+        let mut box_ = Stagepost { host, data, log: log.to_owned(), running: None, clockless: false };
         box_.launch();
         box_
     }
@@ -92,7 +108,13 @@ impl<'h> Stagepost<'h> {
 
     /// The daemon that runs on `host` already, with its data in `data`: only its console is used.
     pub fn beside(host: &'h Host, data: &std::path::Path) -> Stagepost<'h> {
-        Stagepost { host, data: data.to_owned(), log: "beside.log".to_owned(), running: None }
+        Stagepost {
+            host,
+            data: data.to_owned(),
+            log: "beside.log".to_owned(),
+            running: None,
+            clockless: false,
+        }
     }
 
     #[track_caller]
@@ -123,6 +145,10 @@ impl<'h> Stagepost<'h> {
     fn command(&self, words: &[&str]) -> Command {
         let mut args = vec![words[0], "--data", self.data.to_str().unwrap()];
         args.extend(&words[1..]);
+        if self.clockless {
+            args.splice(..0, ["--bounding-set", "-sys_time", "--inh-caps", "-sys_time", BINARY]);
+            return self.host.command("setpriv", &args);
+        }
         self.host.command(BINARY, &args)
     }
 
