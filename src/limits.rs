@@ -331,8 +331,9 @@ pub const OUTGOING_CONNECTIONS_MAX: usize = 200;
 pub const LANE_CONNECTIONS_MAX: usize = 10;
 /// How long a host that could not be reached is not tried again for other messages.
 pub const LANE_DOWN_S: u64 = 30;
-/// How long a smarthost that did not admit us is left alone, unless the operator sees to it.
-pub const LOGIN_AGAIN_S: u64 = 4 * 60 * 60;
+/// How long a smarthost that did not admit us is left alone, unless the operator sees to it: some lock out who
+/// is wrong too often.
+pub const LOGIN_AGAIN_S: u64 = 60 * 60;
 /// The same before the next hop has taken its first message.
 pub const LANE_CONNECTIONS_START: usize = 2;
 /// Messages of one domain that are being tried at once.

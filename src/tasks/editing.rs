@@ -4,8 +4,8 @@
 use std::io;
 use std::rc::Rc;
 
-use crate::config::Problem;
 use crate::config::candidate::{Refusal, Saved};
+use crate::config::{Problem, text};
 use crate::console::commands::Edit;
 use crate::console::report::{FormerConfig, Report};
 use crate::limits::{CONFIG_BYTES_MAX, CONSOLE_LINE_CHARS_MAX};
@@ -103,6 +103,14 @@ async fn import(station: &Rc<Station>, talk: &mut Talk) -> io::Result<Result<Rep
         }
         prompt = "";
     }
+    // The many rounds of passwords that are typed in it would hold up the loop.
+    let sealed = station.compute(move || match text::sealed(text.as_bytes()) {
+        Some(sealed) => String::from_utf8_lossy(&sealed).into_owned(),
+        None => text,
+    });
+    let Some(text) = sealed.await else {
+        return Ok(Err(vec!["the box has too much to do; nothing was imported".to_owned()]));
+    };
     let imported = station.settings.store.borrow_mut().import(&text);
     Ok(match imported {
         Ok(()) => Ok(Report::Done(next_step(station))),

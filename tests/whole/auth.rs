@@ -3,7 +3,7 @@
 
 use std::process::{Output, Stdio};
 
-use crate::lab::peers::{msmtp, swaks};
+use crate::lab::peers::{gsasl, msmtp, swaks};
 use crate::lab::{BCD, Dialogue, Host, Remote, Reply, Stagepost};
 use crate::world::{BOTH, world};
 
@@ -96,6 +96,33 @@ print('done')";
     came_with(&box_, "smtplib plain on 465", "ESMTPSA");
     came_with(&box_, "smtplib login on 587", "ESMTPSA");
     box_.await_log("203.0.113.9: authenticated as b1@bcd.com");
+}
+
+#[test]
+fn gnu_sasl_binds_its_login_to_the_connection() {
+    let Some(world) = world(BOTH) else { return };
+    let box_ = Stagepost::start(&world.device, CONFIG);
+    let log_in = |mechanism: &str, password: &str| {
+        let (mechanism, password) = (format!("--mechanism={mechanism}"), format!("--password={password}"));
+        let args = [
+            "--smtp",
+            "--connect=203.0.113.70:587",
+            &mechanism,
+            "--authentication-id=b1@bcd.com",
+            "--authorization-id=",
+            &password,
+            "--x509-ca-file=",
+        ];
+        told(&gsasl(&world.pc, &args))
+    };
+    let said = log_in("SCRAM-SHA-256-PLUS", "open sesame");
+    assert!(said.contains("235 2.7.0 Welcome"), "{said}");
+    box_.await_log("203.0.113.9: authenticated as b1@bcd.com");
+    let said = log_in("SCRAM-SHA-256-PLUS", "open says me");
+    assert!(said.contains("535 5.7.8 "), "{said}");
+    // It could bind, and somebody seems to have told it that we cannot (RFC 5802 section 6).
+    let said = log_in("SCRAM-SHA-256", "open sesame");
+    assert!(!said.contains("235 "), "{said}");
 }
 
 #[test]

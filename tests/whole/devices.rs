@@ -49,7 +49,8 @@ fn an_old_scanner_is_understood_and_its_mail_goes_out_clean() {
     assert!(message.body().starts_with("Seite 1\nSeite 2\n. Gr"), "{}", message.raw);
     assert!(!message.raw.contains('\r'), "{:?}", message.raw);
     // 8-bit text that was not declared is declared now.
-    assert_eq!(remote.heard("MAIL FROM:<scanner@bcd.com> "), 1);
+    assert_eq!(remote.heard("MAIL FROM:<scanner@bcd.com>"), 1);
+    assert!(remote.line("MAIL FROM:<scanner@bcd.com>").contains(" BODY=8BITMIME"));
     assert!(message.received().contains("from [10.0.0.9] ([10.0.0.9])"), "{}", message.raw);
     assert_eq!(box_.console(&["show", "status"])["bounced"], 0);
 }

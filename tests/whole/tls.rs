@@ -127,3 +127,17 @@ fn a_host_whose_tls_fails_is_served_in_the_clear_unless_tls_is_required() {
     assert!(postfix.message("open").raw.contains("with ESMTP id"));
     box_.await_log("xyz.com: no TLS, so in the clear: the handshake failed");
 }
+
+#[test]
+fn what_a_deferred_message_was_offered_under_is_shown() {
+    let Some(world) = world(BOTH) else { return };
+    let _postfix = postfix_with_tls(&world.remote, &["smtpd_recipient_restrictions=defer"]);
+    let box_ = Stagepost::start(&world.device, CONFIG);
+    let sent = box_.sendmail(&["-f", "b1@bcd.com", "x1@xyz.com"], "Subject: later\n\nhello\n");
+    assert_eq!(sent.code, 0, "{}", sent.err);
+    box_.await_log("Deferred: xyz.com (TLSv1.3 ");
+    let queue = box_.console(&["show", "queue"]);
+    let shown = box_.console_text(&["show", "message", queue["queue"][0]["id"].as_str().unwrap()]);
+    let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(shown.contains("xyz.com (TLSv1.3 TLS_AES_256_GCM_SHA384, not verified) said: 450"), "{shown}");
+}

@@ -78,6 +78,13 @@ impl Remote {
         self.record.lock().unwrap().heard.iter().filter(|(_, line)| line.starts_with(start)).count()
     }
 
+    /// The first line with this beginning that was heard.
+    pub fn line(&self, start: &str) -> String {
+        let record = self.record.lock().unwrap();
+        let found = record.heard.iter().find(|(_, line)| line.starts_with(start));
+        found.map(|(_, line)| line.clone()).unwrap_or_default()
+    }
+
     /// The addresses that ever connected.
     pub fn clients(&self) -> Vec<IpAddr> {
         let mut clients: Vec<IpAddr> = self.record.lock().unwrap().heard.iter().map(|(ip, _)| *ip).collect();

@@ -14,7 +14,7 @@ use super::{Host, Running, project};
 pub use daemon::{daemon, daemon_file};
 pub use mta::{Kind, Mta, ordinary_client};
 pub use nsd::{Nsd, Zones};
-pub use swaks::{msmtp, swaks};
+pub use swaks::{gsasl, msmtp, swaks};
 
 /// The unpacked tree of a peer, fetched when it is not there yet.
 pub fn tree(name: &str) -> PathBuf {
