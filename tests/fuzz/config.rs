@@ -1,0 +1,39 @@
+//! A configuration as text: whatever it says, it is refused with reasons or reads back as itself.
+
+use stagepost::config::candidate::Store;
+use stagepost::config::{Config, parse, print};
+
+pub fn config(data: &[u8]) {
+    match parse(data) {
+        Ok(config) => {
+            let printed = print(&config);
+            assert_eq!(parse(printed.as_bytes()).as_ref(), Ok(&config), "{printed}");
+        }
+        Err(problems) => {
+            assert!(!problems.is_empty());
+            for problem in problems {
+                assert!(!problem.to_string().contains(char::is_control), "{problem:?}");
+            }
+        }
+    }
+    statements(&String::from_utf8_lossy(data));
+}
+
+/// The same lines, one after another, as the console takes them.
+fn statements(text: &str) {
+    let mut store = Store::new(Config::default(), "");
+    for line in text.lines().take(50) {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let told = match words.split_first() {
+            Some((&"delete", rest)) => store.delete(rest).map(|_| ()),
+            _ => store.set(&words),
+        };
+        if let Err(told) = told {
+            assert!(!told.contains(char::is_control), "{told:?}");
+        }
+    }
+    let _changes = store.changes();
+    if let Ok(config) = store.check() {
+        assert_eq!(parse(print(&config).as_bytes()).as_ref(), Ok(&config));
+    }
+}
