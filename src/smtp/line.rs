@@ -92,6 +92,11 @@ impl<const MAX: usize> LineBuffer<MAX> {
         self.given || self.length == 0
     }
 
+    /// Whether the line at hand is too long already; there is nothing in its end to wait for.
+    pub fn is_overfull(&self) -> bool {
+        !self.given && self.length > MAX
+    }
+
     /// The position after the first CRLF in `piece`; bare LFs before it are noted.
     fn find_end(&mut self, piece: &[u8]) -> Option<usize> {
         let mut from = 0;

@@ -184,7 +184,10 @@ impl ReplyReader {
             }
             self.begun = Some(begun);
         }
-        Ok(None)
+        match self.lines.is_overfull() {
+            true => Err(ReplyFault::Line(LineFault::TooLong)),
+            false => Ok(None),
+        }
     }
 
     /// Whether nothing of a reply is held.
