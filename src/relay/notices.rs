@@ -41,7 +41,12 @@ impl Office {
             start: &start,
             whole,
         };
-        let report = bounce::report(&reporter, &original, &outcomes)?;
+        let Some(report) = bounce::report(&reporter, &original, &outcomes) else {
+            if active.judged.iter().any(|(_, verdict)| matches!(verdict, Verdict::Failed(_))) {
+                log::warn!("{owner} {id}: it failed, and nobody is told who has not asked for it");
+            }
+            return None;
+        };
         active.state.delay_notice_sent |= outcomes.iter().any(|o| matches!(o.fate, Fate::Delayed { .. }));
         match policy::shares_for(&config, Some(domain), &report.envelope) {
             Ok(shares) => {

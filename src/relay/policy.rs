@@ -205,6 +205,23 @@ pub fn check_sender(
     })
 }
 
+/// Whether a report may go to the sender of a message: a user of ours, or one of the domain that the host which
+/// brought the message proves to be in. Any other may be an innocent whose name was borrowed, and a report
+/// would be one more unwanted mail to him (backscatter).
+pub fn vouches(
+    config: &Config,
+    door: &Door,
+    user: Option<&Address>,
+    path: &ReversePath,
+    verified: Option<&Domain>,
+) -> bool {
+    let from_there = |address: &Address| {
+        let (domain, host) = (address.domain.as_str(), verified.map_or("", Domain::as_str));
+        host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    may_send(config, door, user, path).is_ok() || path.address().is_some_and(from_there)
+}
+
 /// RCPT: hosted users are open to everyone, other systems' users to those who [`may_send`]; the submission
 /// ports are open to the latter alone (RFC 6409 §4.3).
 pub fn check_recipient(

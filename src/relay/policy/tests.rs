@@ -297,5 +297,23 @@ fn the_submission_port_asks_strangers_who_they_are() {
             Ok(()),
             "{caption}, port 25"
         );
+}
+
+#[test]
+fn reports_go_to_senders_we_vouch_for() {
+    let config = config();
+    let rows = [
+        ("a user of ours", BCD_CLIENT, "b1@bcd.com", None, true),
+        ("our user's name, from outside", STRANGER, "b1@bcd.com", None, false),
+        ("a stranger without a name", STRANGER, "x1@xyz.com", None, false),
+        ("a stranger from its own host", STRANGER, "x1@xyz.com", Some("xyz.com"), true),
+        ("one from a host of its domain", STRANGER, "x1@xyz.com", Some("mail.xyz.com"), true),
+        ("one from somewhere else", STRANGER, "x1@xyz.com", Some("evilxyz.com"), false),
+        ("one from below", STRANGER, "x1@mail.xyz.com", Some("xyz.com"), false),
+    ];
+    for (caption, client, from, verified, expected) in rows {
+        let verified = verified.map(|name| Domain::parse(name).unwrap());
+        let vouched = vouches(&config, &door(BCD, client), None, &path(from), verified.as_ref());
+        assert_eq!(vouched, expected, "{caption}");
     }
 }
