@@ -272,6 +272,7 @@ pub const SPOOL_LAZY_MS: u64 = 5_000;
 
 const _: () = assert!(SCRAM_ITERATIONS >= SCRAM_ITERATIONS_MIN && SCRAM_ITERATIONS <= SCRAM_ITERATIONS_MAX);
 const _: () = assert!(PACE_WINDOW_S > SERVER_CONTENT_WAIT_S && SERVER_SESSION_S_MAX > PACE_WINDOW_S);
+const _: () = assert!(SESSIONS_OF_ONE_CLIENT_MAX + SESSIONS_RESERVED < SESSIONS_MAX);
 const _: () = assert!(COMMAND_LINE_BYTES_MAX >= 512 && REPLY_LINE_BYTES_MAX >= 512);
 const _: () = assert!(LOCAL_PART_BYTES_MAX >= 64 && DOMAIN_BYTES_MAX >= 255 && RECIPIENTS_MAX >= 100);
 const _: () = assert!(HEADER_SECTION_BYTES_MAX < COMPOSED_HEAD_BYTES_MAX);
@@ -356,6 +357,12 @@ pub const TARGETS_MAX: usize = 16;
 pub const COMPANY_WAIT_MS: u64 = 3;
 /// Clients at once, on all doors.
 pub const SESSIONS_MAX: usize = 500;
+/// Of these, from one IPv4 address or one IPv6 /64.
+pub const SESSIONS_OF_ONE_CLIENT_MAX: usize = 100;
+/// Of these, kept for clients that the configuration names.
+pub const SESSIONS_RESERVED: usize = 100;
+/// A stranger who was silent for so long gives way to a newcomer when all places are taken.
+pub const SESSION_GIVES_WAY_AFTER_S: u64 = 5;
 /// How long a loop rests when the system refuses it a resource.
 pub const ERROR_PAUSE_MS: u64 = 100;
 /// What is read of a stored message at once.

@@ -10,9 +10,9 @@ use futures_lite::AsyncWriteExt;
 use smol::Task;
 
 use crate::config::{Config, Service};
-use crate::limits::SESSIONS_MAX;
 use crate::os::sockets;
-use crate::relay::Door;
+use crate::relay::{Door, Shut};
+use crate::tasks::guest::Guest;
 use crate::tasks::session;
 use crate::tasks::station::Station;
 
@@ -79,47 +79,29 @@ async fn answer(station: Rc<Station>, listener: Async<TcpListener>, reached: IpA
 }
 
 fn admit(station: &Rc<Station>, stream: Async<std::net::TcpStream>, door: Door) {
-    let meters = &station.meters;
-    let full = meters.sessions.get() >= SESSIONS_MAX;
-    if full || station.stop.is_given() {
-        meters.refused_sessions.set(meters.refused_sessions.get() + 1);
-        station.spawn(turn_away(stream, full));
-        return;
+    let guest = match station.stop.is_given() {
+        true => Err(STOPPING),
+        false => Guest::let_in(station, door.client).map_err(|shut| match shut {
+            Shut::Full => FULL,
+            Shut::TooManyOfOne => TOO_MANY_OF_ONE,
+        }),
+    };
+    match guest {
+        Ok(guest) => station.spawn(session::serve(station.clone(), stream, door, guest)),
+        Err(reply) => {
+            let meters = &station.meters;
+            meters.refused_sessions.set(meters.refused_sessions.get() + 1);
+            station.spawn(turn_away(stream, reply));
+        }
     }
-    let visit = Visit::begin(station.clone());
-    let serving = session::serve(station.clone(), stream, door);
-    station.spawn(async move {
-        serving.await;
-        drop(visit);
-    });
 }
+
+const STOPPING: &[u8] = b"421 4.3.2 The box is stopping, try again later\r\n";
+const FULL: &[u8] = b"421 4.3.2 Too many sessions at once, try again later\r\n";
+const TOO_MANY_OF_ONE: &[u8] = b"421 4.7.0 Too many sessions from your address, try again later\r\n";
 
 /// One reply, and the door (RFC 5321 §3.1, §3.8).
-async fn turn_away(mut stream: Async<std::net::TcpStream>, full: bool) {
-    let reply: &[u8] = match full {
-        true => b"421 4.3.2 Too many sessions at once, try again later\r\n",
-        false => b"421 4.3.2 The box is stopping, try again later\r\n",
-    };
+async fn turn_away(mut stream: Async<std::net::TcpStream>, reply: &[u8]) {
     // The client may be gone already; it has had its answer or needs none.
     let _ = stream.write_all(reply).await;
-}
-
-/// Counts a session for as long as it lasts.
-struct Visit(Rc<Station>);
-
-impl Visit {
-    fn begin(station: Rc<Station>) -> Self {
-        let meters = &station.meters;
-        meters.sessions.set(meters.sessions.get() + 1);
-        meters.sessions_total.set(meters.sessions_total.get() + 1);
-        Visit(station)
-    }
-}
-
-impl Drop for Visit {
-    fn drop(&mut self) {
-        let sessions = &self.0.meters.sessions;
-        sessions.set(sessions.get() - 1);
-        self.0.to_send.notify(usize::MAX);
-    }
 }

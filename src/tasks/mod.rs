@@ -21,6 +21,7 @@ pub mod connection;
 pub mod control;
 pub mod ear;
 pub mod editing;
+pub mod guest;
 pub mod lease;
 pub mod line;
 pub mod link;

@@ -16,20 +16,24 @@ use crate::limits::{
     BODY_IN_MEMORY_BYTES_MAX, FALSE_CLAIMERS_MAX, SESSION_BUFFER_BYTES, TLS_HANDSHAKE_WAIT_S,
 };
 use crate::mail::Domain;
-use crate::mail::envelope::Envelope;
+use crate::mail::envelope::{Envelope, Notify};
 use crate::os::{clock, entropy};
 use crate::relay::intake::{Bearer, Intake, Source};
 use crate::relay::{Answer, Door, FrontDesk, Safe, policy};
 use crate::smtp::server::{Action, AuthOffer, Peer, Session, Settings, Tls};
 use crate::smtp::{Enhanced, Reply};
+use crate::tasks::guest::Guest;
 use crate::tasks::station::Station;
 use crate::tasks::stream::Stream;
 use crate::tasks::timer::{by, sleep_until};
 use crate::time::Instant;
 use crate::tls::Spoken;
 
-/// Serves one connection until it ends.
-pub async fn serve(station: Rc<Station>, stream: Async<TcpStream>, door: Door) {
+/// What a guest hears who was idle for longest when all places were taken.
+const GIVES_WAY: &[u8] = b"421 4.3.2 Others need your place, come back later\r\n";
+
+/// Serves one connection until it ends, or until its place is given to another.
+pub async fn serve(station: Rc<Station>, stream: Async<TcpStream>, door: Door, guest: Guest) {
     let client = door.client;
     let tls_first = door.service == Service::Submissions;
     let desk = FrontDesk::new(station.config(), door, station.guesses.clone());
@@ -48,9 +52,20 @@ pub async fn serve(station: Rc<Station>, stream: Async<TcpStream>, door: Door) {
         arrival: None,
         unread: Vec::new(),
         told_to_stop: false,
+        guest,
     };
-    if let Err(error) = visit.run().await {
-        log::info!("{client}: connection lost: {error}");
+    let gives_way = visit.guest.gives_way();
+    let over = async {
+        gives_way.await;
+        None
+    };
+    match future::or(over, async { Some(visit.run().await) }).await {
+        Some(Ok(())) => {}
+        Some(Err(error)) => log::info!("{client}: connection lost: {error}"),
+        None => {
+            log::info!("{client}: idle, and gives way to another");
+            visit.show_out().await;
+        }
     }
     visit.session.closed();
     visit.act().await;
@@ -75,6 +90,7 @@ struct Visit {
     /// Bytes that the session has not taken yet.
     unread: Vec<u8>,
     told_to_stop: bool,
+    guest: Guest,
     /// TLS comes next, by then.
     handshake: Option<Instant>,
 }
@@ -97,6 +113,7 @@ impl Visit {
         loop {
             self.feed();
             self.act().await;
+            self.guest.stirs(self.intake.is_some());
             self.let_flash_catch_up().await;
             self.flush().await?;
             self.secure().await?;
@@ -120,6 +137,16 @@ impl Visit {
                 }
             }
         }
+    }
+
+    /// The last reply, if it can be said at once; a client that hangs in a handshake hears nothing.
+    async fn show_out(&mut self) {
+        let said = async {
+            self.stream.write_all(GIVES_WAY).await?;
+            self.stream.flush().await
+        };
+        // Whoever does not listen has lost nothing.
+        let _ = by(clock::mono() + Duration::from_secs(1), said).await;
     }
 
     /// Offers the session what it has not taken yet. True: it took something.
@@ -204,6 +231,7 @@ impl Visit {
     }
 
     fn begin(&mut self, envelope: Arc<Envelope>) {
+        self.guest.stirs(true);
         let config = self.station.config();
         let door = self.desk.door();
         let client = self.session.client();
@@ -221,9 +249,12 @@ impl Visit {
         let our_name = self.desk.greeting_name();
         let tolerant = self.desk.is_tolerant();
         let source = Source { our_name, author, bearer, drop_bcc: false, full_name: None, tolerant };
+        let mut envelope = Arc::unwrap_or_clone(envelope);
+        if !policy::vouches(&config, door, user, &envelope.reverse_path, client.verified.as_ref()) {
+            envelope.recipients.iter_mut().for_each(|recipient| recipient.notify = Some(Notify::NEVER));
+        }
         let shares = policy::shares(&config, door, user, &envelope);
         self.arrival = Some(Arrival::begin(self.station.clone()));
-        let envelope = Arc::unwrap_or_clone(envelope);
         let office = &mut self.station.office.borrow_mut();
         self.intake = Some(match shares {
             Ok(shares) => Intake::new(office, clock::now(), source, envelope, shares),

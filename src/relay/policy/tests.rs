@@ -297,6 +297,7 @@ fn the_submission_port_asks_strangers_who_they_are() {
             Ok(()),
             "{caption}, port 25"
         );
+    }
 }
 
 #[test]

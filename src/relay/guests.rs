@@ -1,0 +1,190 @@
+//! Who is at the doors: how many clients at once, how many of them from one place, and who gives way when all
+//! places are taken. Source: RFC 5321 §4.5.3.2 (a server may close a connection that is idle), §3.8 (421).
+//! Danger: strangers must never fill the house so that its own users stand outside.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+use crate::limits::{SESSION_GIVES_WAY_AFTER_S, SESSIONS_MAX, SESSIONS_OF_ONE_CLIENT_MAX, SESSIONS_RESERVED};
+use crate::time::Instant;
+
+/// One guest, as long as it stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GuestId(u64);
+
+/// All guests.
+#[derive(Debug, Default)]
+pub struct Guests {
+    seats: BTreeMap<GuestId, Seat>,
+    last: u64,
+}
+
+#[derive(Debug)]
+struct Seat {
+    place: IpAddr,
+    /// Some domain's `client` line names it.
+    known: bool,
+    heard: Instant,
+    /// A message of it is coming in or waits for its answer.
+    busy: bool,
+}
+
+/// Why a newcomer stays outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shut {
+    /// Too many are here from where it comes.
+    TooManyOfOne,
+    /// All places are taken, and nobody is idle.
+    Full,
+}
+
+/// A newcomer that was let in, and who has to go for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seated {
+    pub id: GuestId,
+    pub gives_way: Option<GuestId>,
+}
+
+impl Guests {
+    /// Lets a client in. Strangers leave `SESSIONS_RESERVED` places to known clients; when there is no place
+    /// left, the stranger that has been idle for longest gives way.
+    ///
+    /// # Errors
+    /// Why it stays outside; nothing has changed then.
+    pub fn seat(&mut self, now: Instant, client: IpAddr, known: bool) -> Result<Seated, Shut> {
+        let place = place_of(client);
+        if self.seats.values().filter(|seat| seat.place == place).count() >= SESSIONS_OF_ONE_CLIENT_MAX {
+            return Err(Shut::TooManyOfOne);
+        }
+        let strangers = self.seats.values().filter(|seat| !seat.known).count();
+        let room = self.seats.len() < SESSIONS_MAX && (known || strangers < SESSIONS_MAX - SESSIONS_RESERVED);
+        let gives_way = match room {
+            true => None,
+            false => Some(self.idlest_stranger(now).ok_or(Shut::Full)?),
+        };
+        if let Some(gone) = gives_way {
+            self.seats.remove(&gone);
+        }
+        self.last += 1;
+        let id = GuestId(self.last);
+        self.seats.insert(id, Seat { place, known, heard: now, busy: false });
+        Ok(Seated { id, gives_way })
+    }
+
+    /// Something came from a guest, or went to it.
+    pub fn heard(&mut self, id: GuestId, now: Instant, busy: bool) {
+        if let Some(seat) = self.seats.get_mut(&id) {
+            seat.heard = now;
+            seat.busy = busy;
+        }
+    }
+
+    /// A guest has left.
+    pub fn left(&mut self, id: GuestId) {
+        self.seats.remove(&id);
+    }
+
+    pub fn len(&self) -> usize {
+        self.seats.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.seats.is_empty()
+    }
+
+    fn idlest_stranger(&self, now: Instant) -> Option<GuestId> {
+        let patience = Duration::from_secs(SESSION_GIVES_WAY_AFTER_S);
+        let idle = |seat: &Seat| !seat.known && !seat.busy && now.since(seat.heard) >= patience;
+        let idlest =
+            self.seats.iter().filter(|(_, seat)| idle(seat)).min_by_key(|(id, seat)| (seat.heard, **id));
+        idlest.map(|(id, _)| *id)
+    }
+}
+
+/// What counts as one client: an IPv4 address, or the /64 in which an IPv6 host may call itself anything.
+fn place_of(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4(v4),
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from(u128::from(v6) >> 64 << 64)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Instant {
+        Instant::ORIGIN + Duration::from_secs(seconds)
+    }
+
+    /// The nth stranger's address; four of them are one client.
+    fn stranger(n: usize) -> IpAddr {
+        IpAddr::from([198, 18, u8::try_from(n / 4 / 250).unwrap(), u8::try_from(n / 4 % 250).unwrap()])
+    }
+
+    fn known() -> IpAddr {
+        IpAddr::from([192, 168, 7, 9])
+    }
+
+    /// A house in which no stranger finds a place any more.
+    fn crowded() -> Guests {
+        let mut guests = Guests::default();
+        for n in 0..SESSIONS_MAX - SESSIONS_RESERVED {
+            let seated = guests.seat(at(n as u64), stranger(n), false).unwrap();
+            assert_eq!(seated.gives_way, None);
+        }
+        guests
+    }
+
+    #[test]
+    fn one_client_does_not_take_all_places() {
+        let mut guests = Guests::default();
+        let hosts = ["2001:db8::1", "2001:db8::2:1"].map(|host| host.parse().unwrap());
+        for n in 0..SESSIONS_OF_ONE_CLIENT_MAX {
+            guests.seat(at(0), hosts[n % 2], false).unwrap();
+        }
+        assert_eq!(guests.seat(at(0), hosts[0], true), Err(Shut::TooManyOfOne));
+        let mapped = "::ffff:192.168.7.9".parse().unwrap();
+        for client in [known(), mapped, "2001:db8:0:1::1".parse().unwrap()] {
+            assert!(guests.seat(at(0), client, false).is_ok());
+        }
+        let id = *guests.seats.keys().next().unwrap();
+        guests.left(id);
+        assert!(guests.seat(at(0), hosts[0], false).is_ok());
+    }
+
+    #[test]
+    fn strangers_leave_room_for_known_clients() {
+        let mut guests = crowded();
+        let now = at(SESSIONS_MAX as u64);
+        for n in 0..SESSIONS_RESERVED {
+            let client = IpAddr::from([10, 0, 0, u8::try_from(n / 4).unwrap()]);
+            assert_eq!(guests.seat(now, client, true).unwrap().gives_way, None);
+        }
+        assert_eq!(guests.len(), SESSIONS_MAX);
+    }
+
+    #[test]
+    fn the_stranger_that_was_idle_for_longest_gives_way() {
+        let mut guests = crowded();
+        let ids: Vec<GuestId> = guests.seats.keys().copied().collect();
+        let now = at(SESSIONS_MAX as u64);
+        guests.heard(ids[0], now, false);
+        guests.heard(ids[1], at(1), true);
+        let seated = guests.seat(now, known(), false).unwrap();
+        assert_eq!(seated.gives_way, Some(ids[2]), "the first spoke just now, the second has a message");
+        assert_eq!(guests.len(), SESSIONS_MAX - SESSIONS_RESERVED);
+    }
+
+    #[test]
+    fn nobody_gives_way_who_has_just_come() {
+        let mut guests = Guests::default();
+        for n in 0..SESSIONS_MAX - SESSIONS_RESERVED {
+            guests.seat(at(100), stranger(n), false).unwrap();
+        }
+        assert_eq!(guests.seat(at(101), known(), false), Err(Shut::Full));
+        assert!(guests.seat(at(101), known(), true).is_ok());
+        assert!(guests.seat(at(100 + SESSION_GIVES_WAY_AFTER_S), known(), false).is_ok());
+    }
+}
