@@ -11,9 +11,10 @@ use futures_lite::{FutureExt, Stream, StreamExt};
 use smol::LocalExecutor;
 
 use crate::caller::SOCKET;
-use crate::config::Config;
+use crate::config::{CertificateSource, Config};
 use crate::limits::{DESCRIPTORS_WANTED, STOP_WAIT_S};
 use crate::os::clerk::Clerk;
+use crate::os::confine::{self, Confinement, Needs};
 use crate::os::flusher::Flusher;
 use crate::os::init::{self, End, Failsafe, Machine};
 use crate::os::logging::Ring;
@@ -76,8 +77,21 @@ pub fn run_machine(machine: Machine, log: Arc<Ring>) -> End {
 
 fn start(parts: Start) -> Result<(), String> {
     process::raise_descriptors(DESCRIPTORS_WANTED);
+    let confinement = match parts.machinist {
+        Some(_) => confine::confine_machine(),
+        None => confine::confine(&needs(&parts.data, parts.settings.store.borrow().running())),
+    };
     let executor = Rc::new(LocalExecutor::new());
-    async_io::block_on(executor.clone().run(serve(executor, parts)))
+    async_io::block_on(executor.clone().run(serve(executor, parts, confinement)))
+}
+
+/// What the daemon needs of the system, as it is configured when it starts.
+fn needs<'d>(data: &'d Path, config: &Config) -> Needs<'d> {
+    let reads = config.domains.iter().filter_map(|domain| match &domain.certificate {
+        CertificateSource::File(path) => Some(PathBuf::from(path)),
+        CertificateSource::SelfMade => None,
+    });
+    Needs { data, reads: reads.collect(), nic: config.machine.interface.is_some() }
 }
 
 /// What a daemon starts from.
@@ -90,7 +104,11 @@ struct Start {
     machinist: Option<Rc<Machinist>>,
 }
 
-async fn serve(executor: Rc<LocalExecutor<'static>>, start: Start) -> Result<(), String> {
+async fn serve(
+    executor: Rc<LocalExecutor<'static>>,
+    start: Start,
+    confinement: Confinement,
+) -> Result<(), String> {
     let Start { data, settings, notices, log, machinist } = start;
     let config = Rc::new(settings.store.borrow().running().clone());
     let requests = process::requests().map_err(|e| format!("signals: {e}"))?;
@@ -138,6 +156,7 @@ async fn serve(executor: Rc<LocalExecutor<'static>>, start: Start) -> Result<(),
         secret,
         timekeeper,
         log,
+        confinement: confinement.to_string(),
         machinist: machinist.clone(),
     });
     station.spawn(committer::take_back(station.clone(), flushed));
@@ -149,7 +168,7 @@ async fn serve(executor: Rc<LocalExecutor<'static>>, start: Start) -> Result<(),
     }
     let has_socket = control.is_some();
     control.into_iter().for_each(|control| station.spawn(control::run(station.clone(), control)));
-    log::info!("stagepost {} is running", env!("CARGO_PKG_VERSION"));
+    log::info!("stagepost {} is running as {confinement}", env!("CARGO_PKG_VERSION"));
     match &machinist {
         Some(machinist) => told_to_stop(requests).or(machinist.ended()).await,
         None => told_to_stop(requests).await,

@@ -10,7 +10,7 @@
 //! ```text
 //! show status    version name uptime_s time smtp_port sessions_in sessions_out domains_up domains_pending
 //!                queued oldest_s accepted delivered bounced auth_failures memory_used_bytes
-//!                memory_bound_bytes alarms[]
+//!                memory_bound_bytes confinement alarms[]
 //! show domains   domains[]: name addresses[] ehlo held queued oldest_s last_reply
 //!                addresses[]: address state (up|pending) reason
 //! show queue     queue[]: id domain from ("" is the null path) recipients[] size_bytes age_s attempts

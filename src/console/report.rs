@@ -77,6 +77,8 @@ pub struct StatusReport {
     pub syslog: Option<SyslogReport>,
     pub memory_used_bytes: u64,
     pub memory_bound_bytes: u64,
+    /// What the daemon may still do, and what not.
+    pub confinement: String,
     /// What the operator should look at, one sentence each.
     pub alarms: Vec<String>,
 }
@@ -330,6 +332,7 @@ impl StatusReport {
             ),
             ("auth", format!("{} failures", self.auth_failures)),
             ("memory", format!("{} of {}", size(self.memory_used_bytes), size(self.memory_bound_bytes))),
+            ("confined", clean(&self.confinement)),
         ];
         let mut rows: Vec<(String, String)> = rows.map(|(name, value)| (name.to_owned(), value)).into();
         if let Some(log) = &self.syslog {
@@ -365,6 +368,7 @@ impl StatusReport {
             })),
             "memory_used_bytes": self.memory_used_bytes,
             "memory_bound_bytes": self.memory_bound_bytes,
+            "confinement": self.confinement,
             "alarms": self.alarms,
         })
     }

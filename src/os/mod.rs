@@ -4,6 +4,7 @@
 pub mod button;
 pub mod clerk;
 pub mod clock;
+pub mod confine;
 pub mod crash;
 pub mod dhcp;
 pub mod disk;

@@ -58,6 +58,7 @@ pub fn status(station: &Station) -> StatusReport {
         }),
         memory_used_bytes: memory.parts.iter().map(|p| p.used_bytes).sum(),
         memory_bound_bytes: memory.parts.iter().map(|p| p.bound_bytes).sum(),
+        confinement: station.confinement.clone(),
         alarms: station
             .notices
             .lines()

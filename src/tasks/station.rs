@@ -21,7 +21,7 @@ use crate::os::clock;
 use crate::os::flusher::Flusher;
 use crate::os::logging::Ring;
 use crate::relay::intake::Intake;
-use crate::relay::{Guesses, LaneKey, Office, Receipt, Safe};
+use crate::relay::{Guesses, GuestId, Guests, LaneKey, Office, Receipt, Safe};
 use crate::smtp::{Enhanced, Reply};
 use crate::spool::BatchError;
 use crate::tasks::certificates::Certificates;
@@ -52,6 +52,9 @@ pub struct Station {
     pub setup: RefCell<Option<Dialogue>>,
     pub office: RefCell<Office>,
     pub doors: RefCell<Doors>,
+    pub guests: RefCell<Guests>,
+    /// How to tell each guest that another needs its place.
+    pub leaving: RefCell<HashMap<GuestId, Rc<Stop>>>,
     pub resolver: Resolver,
     pub certificates: Certificates,
     pub signing: Signing,
@@ -64,6 +67,8 @@ pub struct Station {
     /// Makes up what unknown users seem to have (RFC 5802 §9 asks for the same at each attempt).
     pub secret: [u8; 32],
     pub log: Arc<Ring>,
+    /// What the daemon has given up, for the console.
+    pub confinement: String,
     pub machinist: Option<Rc<Machinist>>,
     pub watchers: Watchers,
     pub wear: WearMeter,
@@ -144,6 +149,7 @@ pub struct Parts {
     pub secret: [u8; 32],
     pub timekeeper: Timekeeper,
     pub log: Arc<Ring>,
+    pub confinement: String,
     /// Where this process is the machine's first.
     pub machinist: Option<Rc<Machinist>>,
 }
@@ -152,7 +158,7 @@ impl Station {
     pub fn new(parts: Parts) -> Rc<Self> {
         let Parts { executor, data, settings, notices, guard, office, resolver, certificates, nic, .. } =
             parts;
-        let Parts { flusher, timekeeper, clerk, secret, log, machinist, .. } = parts;
+        let Parts { flusher, timekeeper, clerk, secret, log, confinement, machinist, .. } = parts;
         let meters = Meters::default();
         meters.started.set(clock::mono());
         let wear = WearMeter::start(&data);
@@ -166,9 +172,12 @@ impl Station {
             setup: RefCell::default(),
             office: RefCell::new(office),
             doors: RefCell::default(),
+            guests: RefCell::default(),
+            leaving: RefCell::default(),
             resolver,
             certificates,
             log,
+            confinement,
             machinist,
             nic,
             flusher,

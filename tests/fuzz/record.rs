@@ -67,6 +67,7 @@ fn meta() -> Meta {
     Meta {
         received: WallTime::from_unix_seconds(1_000_000),
         origin: "test".to_owned(),
+        authored: true,
         envelope: Envelope::plain(sender, [address("x1@xyz.com")]),
     }
 }

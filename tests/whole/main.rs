@@ -7,12 +7,15 @@
 
 mod addresses;
 mod appliance;
+mod attacks;
 mod auth;
 mod capacity;
 mod carried;
 mod clock;
 mod command_line;
+mod confined;
 mod console;
+mod crowd;
 mod damaged;
 mod devices;
 mod dhcp;

@@ -30,6 +30,7 @@ fn status() -> StatusReport {
         syslog: None,
         memory_used_bytes: 3 << 20,
         memory_bound_bytes: 24 << 20,
+        confinement: "user stagepost (998) with no capability".to_owned(),
         alarms: vec!["cde.com: address 10.0.0.8 is not up: link down".to_owned()],
     }
 }
@@ -71,6 +72,7 @@ queue      4 waiting, the oldest for 12m
 mail       100 accepted, 95 delivered, 1 bounced
 auth       2 failures
 memory     3M of 24M
+confined   user stagepost (998) with no capability
 ALARM      cde.com: address 10.0.0.8 is not up: link down
 ";
     assert_eq!(Report::Status(status()).text(80), wanted);
@@ -79,6 +81,7 @@ ALARM      cde.com: address 10.0.0.8 is not up: link down
         r#""sessions_in":3,"sessions_out":1,"domains_up":2,"domains_pending":1,"queued":4,"oldest_s":720,"#,
         r#""accepted":100,"delivered":95,"bounced":1,"auth_failures":2,"syslog":null,"#,
         r#""memory_used_bytes":3145728,"memory_bound_bytes":25165824,"#,
+        r#""confinement":"user stagepost (998) with no capability","#,
         r#""alarms":["cde.com: address 10.0.0.8 is not up: link down"]}"#,
         "\n"
     );

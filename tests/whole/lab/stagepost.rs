@@ -158,6 +158,11 @@ impl<'h> Stagepost<'h> {
             .into_owned()
     }
 
+    /// The daemon's process.
+    pub fn pid(&self) -> u32 {
+        self.running.as_ref().expect("it runs").pid()
+    }
+
     /// One console command, whatever comes of it.
     pub fn try_console(&self, words: &[&str]) -> Outcome {
         let mut all = vec!["console"];
