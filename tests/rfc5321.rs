@@ -1,4 +1,5 @@
-//! Holds `tests/rfc5321.md` to the source: every row is complete, and every test that it names exists.
+//! Holds the tables that name tests to the source: `tests/rfc5321.md`, and what the README says of attacks. Every
+//! row is complete, and every test that it names exists.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -28,12 +29,46 @@ fn rows(table: &str) -> Vec<Vec<&str>> {
     rows.map(|line| line.trim_matches('|').split('|').map(str::trim).collect()).collect()
 }
 
-#[test]
-fn the_table_of_rfc_5321_names_tests_that_exist() {
-    let table = fs::read_to_string(Path::new(PROJECT).join("tests/rfc5321.md")).unwrap();
+/// The names of all tests of the project.
+fn all_tests() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     test_names(&Path::new(PROJECT).join("src"), &mut names);
     test_names(&Path::new(PROJECT).join("tests"), &mut names);
+    names
+}
+
+/// What is wrong with the tests that a row names.
+fn faults_in(shown: &str, row: &str, names: &BTreeSet<String>) -> Vec<String> {
+    let named: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
+    if named.is_empty() {
+        return vec![format!("{row}: name a test, or say why there is none")];
+    }
+    let gone = named.into_iter().filter(|name| !names.contains(*name));
+    gone.map(|name| format!("{row}: there is no test {name}")).collect()
+}
+
+#[test]
+fn the_table_of_attacks_names_tests_that_exist() {
+    let readme = fs::read_to_string(Path::new(PROJECT).join("README.md")).unwrap();
+    let table = readme.split("| attack |").nth(1).expect("README has a table of attacks");
+    let table: Vec<&str> = table.lines().skip(2).take_while(|line| line.starts_with("| ")).collect();
+    assert!(table.len() >= 15, "only {} rows", table.len());
+    let names = all_tests();
+    let mut faults = Vec::new();
+    for row in rows(&table.join("\n")) {
+        let [attack, does, shown] = row[..] else { panic!("three cells a row: {row:?}") };
+        if attack.is_empty() || does.is_empty() {
+            faults.push(format!("{row:?}: a cell is empty"));
+        }
+        faults.extend(faults_in(shown, attack, &names));
+    }
+    assert!(faults.is_empty(), "{} of these:\n{}\n", faults.len(), faults.join("\n"));
+}
+
+#[test]
+fn the_table_of_rfc_5321_names_tests_that_exist() {
+    let table = fs::read_to_string(Path::new(PROJECT).join("tests/rfc5321.md")).unwrap();
+    let names = all_tests();
     let mut faults = Vec::new();
     for row in rows(&table) {
         let [section, asks, does, shown] = row[..] else { panic!("four cells a row: {row:?}") };
@@ -43,12 +78,7 @@ fn the_table_of_rfc_5321_names_tests_that_exist() {
         if shown.starts_with("— ") || shown.starts_with("no test yet: ") {
             continue;
         }
-        let named: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
-        if named.is_empty() {
-            faults.push(format!("§{section}: name a test, or say why there is none"));
-        }
-        let gone = named.into_iter().filter(|name| !names.contains(*name));
-        faults.extend(gone.map(|name| format!("§{section}: there is no test {name}")));
+        faults.extend(faults_in(shown, &format!("§{section}"), &names));
     }
     assert!(faults.is_empty(), "{} of these:\n{}\n", faults.len(), faults.join("\n"));
 }

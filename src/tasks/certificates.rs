@@ -127,7 +127,7 @@ impl Certificates {
         if known && self.files.borrow().get(identity.name) == Some(&seen) {
             return Ok(());
         }
-        let pem = files::read_bounded(&path, CERTIFICATE_FILE_BYTES_MAX).map_err(|e| told(e.to_string()))?;
+        let pem = files::read_bounded(&path, CERTIFICATE_FILE_BYTES_MAX).map_err(|e| told(in_words(&e)))?;
         let certificate = Certificate::from_pem(&pem).map_err(told)?;
         log::info!(
             "{}: certificate {} until {}",
@@ -148,6 +148,18 @@ impl Certificates {
         }
         let pem = self_made(&identity.names, now)?;
         files::replace(path, pem.as_bytes()).map_err(|e| e.to_string())
+    }
+}
+
+/// Why a file cannot be read.
+fn in_words(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied => {
+            format!(
+                "{error}; a file elsewhere is within reach when it is configured as the daemon starts: start it again"
+            )
+        }
+        _ => error.to_string(),
     }
 }
 

@@ -58,6 +58,53 @@ fn every_door_has_the_certificate_of_its_domain() {
 }
 
 #[test]
+fn sslscan_finds_nothing() {
+    let Some(world) = world(BOTH) else { return };
+    let _box = Stagepost::start(&world.device, CONFIG);
+    if world.pc.command("sh", &["-c", "command -v sslscan"]).output().unwrap().status.success() {
+        for args in [&["203.0.113.70:465"][..], &["--starttls-smtp", "203.0.113.70:587"]] {
+            let all = [&["--no-colour"], args].concat();
+            let output = world.pc.command("sslscan", &all).output().unwrap();
+            assert_clean(&String::from_utf8_lossy(&output.stdout));
+        }
+    } else {
+        eprintln!("skipped: sslscan is not installed");
+    }
+}
+
+/// What sslscan calls anything but good would be one of these lines.
+#[track_caller]
+fn assert_clean(report: &str) {
+    for version in ["SSLv2", "SSLv3", "TLSv1.0", "TLSv1.1"] {
+        assert!(
+            report.lines().any(|l| l.starts_with(version) && l.ends_with("disabled")),
+            "{version}: {report}"
+        );
+    }
+    for version in ["TLSv1.2", "TLSv1.3"] {
+        assert!(
+            report.lines().any(|l| l.starts_with(version) && l.ends_with("enabled")),
+            "{version}: {report}"
+        );
+    }
+    let ciphers: Vec<&str> =
+        report.lines().filter(|line| line.starts_with("Accepted") || line.starts_with("Preferred")).collect();
+    assert!(ciphers.len() >= 4, "{report}");
+    for cipher in ciphers {
+        let strong =
+            cipher.contains("TLS_AES") || cipher.contains("TLS_CHACHA20") || cipher.contains("ECDHE-");
+        let modern = cipher.contains("GCM") || cipher.contains("POLY1305");
+        assert!(
+            strong && modern && (cipher.contains(" 128 bits") || cipher.contains(" 256 bits")),
+            "{cipher}"
+        );
+    }
+    assert!(report.contains("Compression disabled"), "{report}");
+    assert!(!report.contains(" vulnerable to heartbleed") || report.contains("not vulnerable"), "{report}");
+    assert!(!report.contains("Insecure session renegotiation"), "{report}");
+}
+
+#[test]
 fn swaks_hands_mail_in_under_tls() {
     let Some(world) = world(BOTH) else { return };
     let box_ = Stagepost::start(&world.device, CONFIG);
