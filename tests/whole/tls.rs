@@ -99,7 +99,7 @@ fn assert_clean(report: &str) {
             "{cipher}"
         );
     }
-    assert!(report.contains("Compression disabled"), "{report}");
+    assert!(!report.contains("Compression enabled"), "{report}");
     assert!(!report.contains(" vulnerable to heartbleed") || report.contains("not vulnerable"), "{report}");
     assert!(!report.contains("Insecure session renegotiation"), "{report}");
 }
