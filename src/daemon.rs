@@ -11,7 +11,7 @@ use futures_lite::{FutureExt, Stream, StreamExt};
 use smol::LocalExecutor;
 
 use crate::caller::SOCKET;
-use crate::config::{CertificateSource, Config};
+use crate::config::{CertificateSource, ClockDuty, Config};
 use crate::limits::{DESCRIPTORS_WANTED, STOP_WAIT_S};
 use crate::os::clerk::Clerk;
 use crate::os::confine::{self, Confinement, Needs};
@@ -91,7 +91,8 @@ fn needs<'d>(data: &'d Path, config: &Config) -> Needs<'d> {
         CertificateSource::File(path) => Some(PathBuf::from(path)),
         CertificateSource::SelfMade => None,
     });
-    Needs { data, reads: reads.collect(), nic: config.machine.interface.is_some() }
+    let clock = config.machine.clock == Some(ClockDuty::Keep);
+    Needs { data, reads: reads.collect(), nic: config.machine.interface.is_some(), clock }
 }
 
 /// What a daemon starts from.

@@ -47,7 +47,7 @@ fn confined(place: &Place, act: impl FnOnce(&Confinement) + Send) {
         let thread = scope.spawn(|| {
             let data = place.data();
             let reads = vec![place.top.join("certificates/bcd.pem")];
-            let told = confine(&Needs { data: &data, reads, nic: false });
+            let told = confine(&Needs { data: &data, reads, nic: false, clock: false });
             act(&told);
         });
         thread.join().unwrap();

@@ -19,6 +19,8 @@ pub struct Needs<'a> {
     pub reads: Vec<PathBuf>,
     /// It configures a network interface.
     pub nic: bool,
+    /// It sets the machine's clock.
+    pub clock: bool,
 }
 
 /// What is in force, in words.
@@ -70,7 +72,7 @@ pub fn confine(needs: &Needs<'_>) -> Confinement {
         Ok(())
     });
     note(&mut told, "system calls", |told| {
-        told.calls = Some(calls::allow_only_needed()?);
+        told.calls = Some(calls::allow_only_needed(needs)?);
         Ok(())
     });
     told.capabilities = user::capabilities();

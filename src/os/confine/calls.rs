@@ -10,6 +10,8 @@ use seccompiler::{
     TargetArch, apply_filter,
 };
 
+use super::Needs;
+
 /// What a relay calls, on every kind of machine.
 #[rustfmt::skip]
 const NEEDED: &[i64] = &[
@@ -57,6 +59,9 @@ const NEEDED_TOO: &[i64] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const NEEDED_TOO: &[i64] = &[];
 
+/// Beside those, where the machine's clock is set: CAP_SYS_TIME says who may.
+const CLOCK: [i64; 3] = [libc::SYS_clock_settime, libc::SYS_clock_adjtime, libc::SYS_adjtimex];
+
 /// Kinds of sockets: the control socket, the two families of the Internet, the kernel's network side, and
 /// announcements on the wire.
 const FAMILIES: [i32; 5] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK, libc::AF_PACKET];
@@ -78,8 +83,10 @@ const DANGEROUS: &[i64] = &[
 ];
 
 /// Refuses all calls but those that are needed; gives what the console tells.
-pub(super) fn allow_only_needed() -> Result<String, String> {
-    let mut rules: Rules = NEEDED.iter().chain(NEEDED_TOO).map(|call| (*call, Vec::new())).collect();
+pub(super) fn allow_only_needed(needs: &Needs<'_>) -> Result<String, String> {
+    let clock = CLOCK.iter().filter(|_| needs.clock);
+    let needed = NEEDED.iter().chain(NEEDED_TOO).chain(clock);
+    let mut rules: Rules = needed.map(|call| (*call, Vec::new())).collect();
     rules.insert(
         libc::SYS_socket,
         any_of(FAMILIES.map(|family| condition(0, SeccompCmpOp::Eq, family as u64)))?,

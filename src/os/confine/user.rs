@@ -15,10 +15,11 @@ use super::{Confinement, Needs};
 /// Users that the relay may run as, the first that exists.
 const USERS: [&str; 2] = ["stagepost", "nobody"];
 
-const NAMES: [(CapabilitySet, &str); 5] = [
+const NAMES: [(CapabilitySet, &str); 6] = [
     (CapabilitySet::NET_BIND_SERVICE, "net_bind_service"),
     (CapabilitySet::NET_ADMIN, "net_admin"),
     (CapabilitySet::NET_RAW, "net_raw"),
+    (CapabilitySet::SYS_TIME, "sys_time"),
     (CapabilitySet::DAC_READ_SEARCH, "dac_read_search"),
     (CapabilitySet::SYS_ADMIN, "sys_admin"),
 ];
@@ -35,6 +36,9 @@ pub(super) fn leave_root(needs: &Needs<'_>, landlock: bool, told: &mut Confineme
     let mut kept = CapabilitySet::NET_BIND_SERVICE;
     if needs.nic {
         kept |= CapabilitySet::NET_ADMIN | CapabilitySet::NET_RAW;
+    }
+    if needs.clock {
+        kept |= CapabilitySet::SYS_TIME;
     }
     if !getuid().is_root() {
         return drop_capabilities(kept);
