@@ -131,6 +131,7 @@ fn fits_already(form: &str, words: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::words;
     use crate::console::report::Report;
 
     fn completed(line: &str) -> Vec<String> {
@@ -212,7 +213,7 @@ mod tests {
         let commands = COMMANDS.iter().map(|row| row.example.to_owned());
         let statements = FORMS.iter().map(|row| format!("set {}", row.example));
         for example in commands.chain(statements) {
-            let words: Vec<&str> = example.split(' ').collect();
+            let words = words::split(&example).unwrap();
             for (at, word) in words.iter().enumerate() {
                 let before: String = words[..at].iter().flat_map(|w| [*w, " "]).collect();
                 let explained = explain(&before);
