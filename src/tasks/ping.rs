@@ -42,7 +42,7 @@ pub async fn ping(
     };
     let opened = target.and_then(|(source, ip)| {
         let opened = os::ping::open(source, ip).and_then(|(socket, id)| Ok((Async::new(socket)?, id)));
-        opened.map(|(socket, id)| (socket, id, ip)).map_err(|e| format!("no echo can be sent to {ip}: {e}"))
+        opened.map(|(socket, id)| (socket, id, ip)).map_err(|e| no_echo(ip, &e))
     });
     let (socket, identifier, ip) = match opened {
         Ok(opened) => opened,
@@ -145,4 +145,15 @@ async fn heard(
             return Ok(clock::mono().since(sent));
         }
     }
+}
+
+/// Without a NIC of its own to keep, the daemon has not kept the right to raw sockets either.
+fn no_echo(ip: IpAddr, error: &io::Error) -> String {
+    let hint = match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "; allow ping sockets: sysctl net.ipv4.ping_group_range='0 2147483647'"
+        }
+        _ => "",
+    };
+    format!("no echo can be sent to {ip}: {error}{hint}")
 }

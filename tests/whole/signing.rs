@@ -151,7 +151,7 @@ fn stored_mail_is_signed_after_it_is_made_fit_for_the_host_and_so_are_bounces() 
     let report = box_.mailbox_message("bcd.com", "b1", "Not delivered: your mail to x1@xyz.com");
     assert!(report.raw.contains("Status: 5.6.3"), "{}", report.raw);
     // A stranger's mail through an alias of ours is not ours; the report on it is.
-    let mut dialogue = Dialogue::greeted(&world.pc, "203.0.113.70:25", "xyz.com");
+    let mut dialogue = Dialogue::greeted(&world.remote, "203.0.113.70:25", "xyz.com");
     let reply = dialogue.hand_over(
         "x1@xyz.com",
         &["far@bcd.com"],
