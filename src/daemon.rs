@@ -124,13 +124,7 @@ async fn serve(
     let timekeeper = Timekeeper::begin(&data, &config, machinist.is_some());
     let mut office = Office::new(config.clone(), entropy::u64());
     office.know_steps(timekeeper.steps.borrow().clone());
-    for domain in &config.domains {
-        let quota = posts::quota_bytes(&data, &config, domain);
-        let spool = tolerated(&machinist, &notices, OpenSpool::read(&data, &domain.name, quota))?;
-        spool.into_iter().for_each(|spool| spool.enter(&mut office));
-        // Each may take its time: the watchdog is fed in between.
-        machinist.iter().for_each(|machinist| machinist.feed());
-    }
+    open_spools(&mut office, &data, &machinist, &notices)?;
     let resolver = Resolver::new(entropy::u64());
     resolver.configure(&config);
     let nic = NicKeeper::new();
@@ -177,6 +171,23 @@ async fn serve(
     stop(&station).await;
     if has_socket {
         files::remove(&control_path);
+    }
+    Ok(())
+}
+
+/// Opens the spool of every domain. Each may take its time: the watchdog is fed in between.
+fn open_spools(
+    office: &mut Office,
+    data: &Path,
+    machinist: &Option<Rc<Machinist>>,
+    notices: &Notices,
+) -> Result<(), String> {
+    let config = office.config().clone();
+    for domain in &config.domains {
+        let quota = posts::quota_bytes(data, &config, domain);
+        let spool = tolerated(machinist, notices, OpenSpool::read(data, &domain.name, quota))?;
+        spool.into_iter().for_each(|spool| spool.enter(office));
+        machinist.iter().for_each(|machinist| machinist.feed());
     }
     Ok(())
 }

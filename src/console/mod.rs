@@ -43,6 +43,7 @@ pub mod line_editor;
 pub mod machine;
 pub mod password;
 pub mod report;
+pub mod status;
 pub mod wire;
 
 pub use layout::{WIDTH_USUAL, clean};

@@ -6,8 +6,9 @@ use crate::config::DomainConfig;
 use crate::config::argument::{Argument, LogHost};
 use crate::console::report::{
     AddressReport, AddressState, DomainReport, LogLine, MachineMemory, MemoryPart, MemoryReport,
-    MessageReport, QueueEntry, RecipientReport, RecipientState, StatusReport, SyslogReport,
+    MessageReport, QueueEntry, RecipientReport, RecipientState,
 };
+use crate::console::status::{StatusReport, SyslogReport};
 use crate::limits::{
     BODY_IN_MEMORY_BYTES_MAX, CONFIG_HISTORY_BYTES_MAX, CONSOLE_TYPE_AHEAD_BYTES_MAX,
     CONTROL_FRAME_BYTES_MAX, CONTROL_LINKS_MAX, DNS_CACHE_BYTES_MAX, FALSE_CLAIMER_BYTES, FALSE_CLAIMERS_MAX,

@@ -1,6 +1,8 @@
 //! Both forms of every answer, letter by letter.
 
 use super::*;
+use crate::config::Port;
+use crate::console::status::StatusReport;
 
 fn minutes(m: u64) -> Duration {
     Duration::from_secs(m * 60)
