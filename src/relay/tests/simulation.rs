@@ -1,11 +1,14 @@
-//! The whole relay in one thread, by the dice: intake, office, logs on a medium that forgets, remote hosts that
-//! are slow, hang, refuse, defer and vanish, an operator, and cuts at any moment. After every step the
+//! The whole relay in one thread, by the dice: SMTP sessions with clients and with remote hosts, byte by byte,
+//! intake, office, logs on a medium that forgets, hosts that are slow, hang, refuse, defer, garble and vanish,
+//! an operator, and cuts at any moment, on a clock of their own. After every step the
 //! [`Ledger`](ledger::Ledger) holds what happened against the promises: identity, 250, duplicates, memory.
-//! Danger: a seed that fails is a bug; `STAGEPOST_SEED=S` runs it alone, `STAGEPOST_SEEDS=N` runs more.
+//! Danger: a seed that fails is a bug; `STAGEPOST_SEED=S` runs it alone, `STAGEPOST_SEEDS=N` the seeds 0..N:
+//! `STAGEPOST_SEEDS=100000 cargo test --release --lib in_every_life`.
 
 mod hosts;
 mod ledger;
 mod mail;
+mod remote;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -1,11 +1,14 @@
 //! Remote hosts and mailboxes with their moods, and the connections that the office opens to them.
 
 use super::mail::hands_on;
+use super::remote::{Remote, Taken};
 use super::world::World;
-use crate::mail::{Domain, Envelope};
+use crate::mail::{Domain, Envelope, QueueId};
+use crate::prng::Prng;
 use crate::relay::judge::Host;
 use crate::relay::{Answer, Attempt, Body, Content, Job, LaneKey, LocalJob};
-use crate::smtp::{Enhanced, Reply};
+use crate::smtp::Enhanced;
+use crate::smtp::client::{Event, Session};
 use crate::time::Instant;
 
 /// What a host is like at the moment.
@@ -52,6 +55,7 @@ pub const MOODS: [Mood; 14] = [
 /// One outgoing connection.
 pub struct Connection {
     key: LaneKey,
+    wire: Option<Wire>,
     free: bool,
     since: Instant,
     stage: Stage,
@@ -75,17 +79,45 @@ enum Stage {
     },
 }
 
+/// Our session and the host's, with the bytes between them.
+struct Wire {
+    session: Session,
+    remote: Remote,
+}
+
+impl Wire {
+    fn open(ehlo: &Domain, now: Instant) -> Self {
+        let (mut session, remote) = (Session::new(ehlo.clone(), now), Remote::default());
+        session.input(now, remote.greeting());
+        Wire { session, remote }
+    }
+
+    /// Lets both talk until something happens; `None`: neither has anything to say.
+    fn next_event(&mut self, now: Instant, mood: Mood, dice: &mut Prng) -> Option<Event> {
+        loop {
+            if let Some(event) = self.session.next_event() {
+                return Some(event);
+            }
+            let said = self.session.output().to_vec();
+            if said.is_empty() || self.session.is_finished() {
+                return None;
+            }
+            self.session.sent(said.len());
+            let replies = self.remote.hear(&said, mood, dice);
+            self.session.input(now, &replies);
+            if self.remote.is_closed() {
+                self.session.closed();
+            }
+        }
+    }
+}
+
 /// A delivery into a mailbox that is under way.
 pub struct Delivery {
     job: LocalJob,
     began: usize,
     message: Option<(Envelope, Content)>,
     outcome: Option<Attempt>,
-}
-
-fn said(code: u16, status: Enhanced, text: &'static str) -> Answer {
-    let host = Host { name: "mx.test".into(), reports: false, tls: None };
-    Answer { host: Some(host), reply: Reply::new(code, status, text) }
 }
 
 fn unreached(why: &'static str) -> Attempt {
@@ -98,7 +130,13 @@ impl World {
         self.office.activate_due(self.now);
         while let Some(key) = self.office.open_connection() {
             let since = self.now.mono;
-            self.connections.push(Connection { key, free: true, since, stage: Stage::Connecting });
+            self.connections.push(Connection {
+                key,
+                wire: None,
+                free: true,
+                since,
+                stage: Stage::Connecting,
+            });
         }
         while let Some(job) = self.office.take_local() {
             let began = self.steps;
@@ -135,6 +173,7 @@ impl World {
                     (_, Mood::Down | Mood::Hanging) => return self.fails(one, unreached("no route to host")),
                     (Ok(source), _) => {
                         assert!(domain.has_address(source), "{} leaves from {source}", one.key.sender);
+                        one.wire = Some(Wire::open(domain.ehlo_name(), self.now.mono));
                         Stage::Ready
                     }
                 }
@@ -160,7 +199,8 @@ impl World {
                     self.office.connection_closed(self.now, &one.key, false);
                     return None;
                 } else {
-                    self.converse(mood, &one.key.sender, job, began, &envelope, &content)
+                    let wire = one.wire.as_mut().expect("it is connected");
+                    self.converse(mood, wire, &one.key.sender, job, began, &envelope, &content)
                 }
             }
             Stage::Heard { job, attempts, broken } => {
@@ -194,54 +234,90 @@ impl World {
         }
     }
 
+    /// One transaction, as far as it comes.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "a step of a simulation has everything to do with everything"
+    )]
     fn converse(
         &mut self,
         mood: Mood,
+        wire: &mut Wire,
         sender: &Domain,
         job: Job,
         began: usize,
         envelope: &Envelope,
         content: &Content,
     ) -> Stage {
-        let Some(body) = self.whole_body(sender, job.id, content) else {
-            let lost = unreached("the message cannot be read from the spool");
-            let attempts = job.recipients.iter().map(|place| (*place, lost.clone())).collect();
-            return Stage::Heard { job, attempts, broken: true };
+        let none = |job: Job, why| {
+            let attempts = job.recipients.iter().map(|place| (*place, unreached(why))).collect();
+            Stage::Heard { job, attempts, broken: true }
         };
-        let mut attempts = Vec::new();
-        let mut broken = false;
-        for (place, recipient) in job.recipients.iter().zip(&envelope.recipients) {
-            let mood = match mood {
-                Mood::Fickle => [Mood::Friendly, Mood::Busy, Mood::Refusing][self.prng.below(3)],
-                same => same,
-            };
-            let attempt = match mood {
-                Mood::Friendly => {
-                    self.ledger.taken(sender, &recipient.address, &content.head, &body, began);
-                    Attempt::Accepted(said(250, Enhanced(2, 0, 0), "taken"))
-                }
-                Mood::Vanishing => {
-                    self.ledger.taken(sender, &recipient.address, &content.head, &body, began);
-                    broken = true;
-                    unreached("lost after the final dot")
-                }
-                Mood::Refusing => {
-                    self.ledger.refused(sender, job.id, &recipient.address);
-                    if envelope.reverse_path.address().is_none() {
-                        self.ledger.report(&body);
-                    }
-                    Attempt::Refused(said(550, Enhanced(5, 1, 1), "no such user"))
-                }
-                Mood::Garbling => Attempt::Refused(Answer::own(451, Enhanced(4, 5, 0), "that is no reply")),
-                Mood::Dropping | Mood::Hanging => {
-                    broken = true;
-                    unreached("connection lost")
-                }
-                _ => Attempt::Refused(said(451, Enhanced(4, 3, 0), "busy")),
-            };
-            attempts.push((*place, attempt));
+        let Some(body) = self.whole_body(sender, job.id, content) else {
+            return none(job, "the message cannot be read from the spool");
+        };
+        if matches!(mood, Mood::Hanging | Mood::Down) {
+            return none(job, "connection lost");
         }
-        Stage::Heard { job, attempts, broken }
+        while !wire.session.is_ready() {
+            if wire.next_event(self.now.mono, mood, &mut self.prng).is_none() {
+                return none(job, "the host does not come to mail");
+            }
+        }
+        wire.session.start(self.now.mono, envelope, content.octets());
+        let outcome = loop {
+            match wire.next_event(self.now.mono, mood, &mut self.prng) {
+                Some(Event::SendContent) => {
+                    wire.session.content(self.now.mono, &content.head);
+                    body.chunks(50_000).for_each(|piece| wire.session.content(self.now.mono, piece));
+                    wire.session.end_of_content(self.now.mono);
+                }
+                Some(Event::Finished(outcome)) => break outcome,
+                Some(Event::Ready) => {}
+                other => panic!("{sender} {}: {other:?} and no outcome", job.id),
+            }
+        };
+        self.witness(wire, sender, job.id, began, envelope, content, &body);
+        let attempts = job.recipients.iter().zip(outcome.recipients).map(|(place, result)| {
+            let host = Host { name: "mx.test".into(), reports: false, tls: None };
+            let said = |reply| Answer { host: Some(host), reply };
+            match result {
+                Ok(reply) => (*place, Attempt::Accepted(said(reply))),
+                Err(reply) => (*place, Attempt::Refused(said(reply))),
+            }
+        });
+        let attempts = attempts.collect();
+        Stage::Heard { job, attempts, broken: !wire.session.is_ready() }
+    }
+
+    /// What the host really did goes into the ledger.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "a step of a simulation has everything to do with everything"
+    )]
+    fn witness(
+        &mut self,
+        wire: &mut Wire,
+        sender: &Domain,
+        id: QueueId,
+        began: usize,
+        envelope: &Envelope,
+        content: &Content,
+        body: &[u8],
+    ) {
+        for to in wire.remote.refusals() {
+            self.ledger.refused(sender, id, &to);
+            if envelope.reverse_path.address().is_none() {
+                self.ledger.report(body);
+            }
+        }
+        if let Some(Taken { recipients, text }) = wire.remote.take() {
+            let (head, body) = text.split_at_checked(content.head.len()).expect("torn on the wire");
+            assert!(head == &content.head[..], "{sender} {id}: the header section is torn on the wire");
+            for to in recipients {
+                self.ledger.taken(sender, &to, head, body, began);
+            }
+        }
     }
 
     /// The office hears what became of a job.
@@ -265,11 +341,11 @@ impl World {
     }
 
     /// This moment, if the letter is in its log.
-    fn in_log_at(&self, owner: &Domain, id: crate::mail::QueueId) -> Option<Instant> {
+    fn in_log_at(&self, owner: &Domain, id: QueueId) -> Option<Instant> {
         self.office.post(owner).filter(|post| post.log.contains(id)).map(|_| self.now.mono)
     }
 
-    fn whole_body(&self, owner: &Domain, id: crate::mail::QueueId, content: &Content) -> Option<Vec<u8>> {
+    fn whole_body(&self, owner: &Domain, id: QueueId, content: &Content) -> Option<Vec<u8>> {
         let len = match &content.body {
             Body::Memory(bytes) => return Some(bytes.to_vec()),
             Body::Spool(len) => *len as usize,

@@ -5,23 +5,39 @@ use std::collections::BTreeMap;
 use super::ledger::{Fate, Letter, Told};
 use super::world::World;
 use crate::config::Service;
-use crate::mail::{Address, Domain, Envelope, ReversePath};
+use crate::mail::{Address, Domain, Envelope, QueueId};
 use crate::relay::intake::{Bearer, Intake, Source};
-use crate::relay::{Door, Receipt, Safe, policy};
-use crate::smtp::Reply;
+use crate::relay::{Door, FrontDesk, Receipt, Safe, policy};
+use crate::smtp::server::{Action, Peer, Session, Settings};
+use crate::smtp::{Enhanced, Reply};
 use crate::spool::{Bounds, DomainLog};
 
 /// A letter whose client is still talking, or waits for its answer.
 pub struct Arriving {
     pub token: usize,
-    intake: Intake,
+    session: Session,
+    desk: FrontDesk,
+    intake: Option<Intake>,
+    /// What the client has still to say, and what the session has not taken of what was said.
     rest: Vec<u8>,
+    unread: Vec<u8>,
+    /// The final dot was said.
+    whole: bool,
+    /// Its message is with the office.
+    receipt: Option<Receipt>,
 }
 
 impl Arriving {
     /// Nothing more is read from the client before a batch is over.
     pub fn waits_for_flash(&self) -> bool {
-        self.intake.is_backlogged()
+        self.intake.as_ref().is_some_and(Intake::is_backlogged)
+    }
+
+    /// What the client hears now.
+    fn hears(&mut self) -> String {
+        let said = String::from_utf8_lossy(self.session.output()).into_owned();
+        self.session.sent(said.len());
+        said
     }
 }
 
@@ -64,16 +80,38 @@ impl World {
             client: client.parse().unwrap(),
             service: Service::Smtp,
         };
-        let from = Address::parse(from).unwrap();
-        let envelope = Envelope::plain(
-            ReversePath::Address(from.clone()),
-            to.iter().map(|to| Address::parse(to).unwrap()),
-        );
+        let token = self.ledger.next_token();
+        let body = self.body(token);
+        let mut rest = format!("EHLO pc.example\r\nMAIL FROM:<{from}>\r\n");
+        to.iter().for_each(|to| rest.push_str(&format!("RCPT TO:<{to}>\r\n")));
+        rest.push_str(&format!("DATA\r\nFrom: {from}\r\nSubject: token-{token}\r\n\r\n"));
+        let mut rest = rest.into_bytes();
+        for line in body.split_inclusive(|b| *b == b'\n') {
+            let dot: &[u8] = if line.starts_with(b".") { b"." } else { b"" };
+            rest.extend([dot, line].concat());
+        }
+        rest.extend_from_slice(b".\r\n");
+        let id = QueueId::from_u64(token as u64).expect("a small number");
+        let (fates, local_sender) = (BTreeMap::new(), !outside);
+        self.ledger.add(Letter { id, body, fates, told: Told::Nothing, local_sender, deleted: false });
+        let desk = FrontDesk::new(self.office.config().clone(), door, Default::default());
+        let settings = Settings::new(desk.greeting_name());
+        let mut session = Session::new(settings, Peer { ip: client.parse().unwrap() }, self.now.mono);
+        session.resolved(self.now.mono, None);
+        let (intake, unread, whole, receipt) = (None, Vec::new(), false, None);
+        self.arriving.push(Arriving { token, session, desk, intake, rest, unread, whole, receipt });
+    }
+
+    /// The session has heard DATA: the letter begins.
+    fn letter_begins(&mut self, one: &mut Arriving, envelope: Envelope) {
         let config = self.office.config().clone();
-        let Ok(shares) = policy::shares(&config, &door, None, &envelope) else { return };
+        let door = one.desk.door();
+        let outside = !self.ledger.letter(one.token).local_sender;
+        let shares = policy::shares(&config, door, None, &envelope).expect("every recipient was accepted");
         let author =
-            policy::may_send(&config, &door, None, &envelope.reverse_path).ok().map(|d| d.name.clone());
+            policy::may_send(&config, door, None, &envelope.reverse_path).ok().map(|d| d.name.clone());
         assert_eq!(author.is_none(), outside, "who may send");
+        let from = envelope.reverse_path.address().expect("everybody has a name").clone();
         let fates: BTreeMap<_, _> = shares
             .iter()
             .flat_map(|s| {
@@ -86,23 +124,18 @@ impl World {
         }
         let bearer = Bearer::Smtp {
             ip: door.client,
-            claimed: "pc".to_owned(),
+            claimed: "pc.example".to_owned(),
             verified: None,
             extended: true,
             cipher: None,
             user: None,
         };
-        let our_name = Domain::parse("bcd.com").unwrap();
+        let our_name = one.desk.greeting_name();
         let source = Source { our_name, author, bearer, drop_bcc: false, full_name: None, tolerant: false };
         let intake = Intake::new(&mut self.office, self.now, source, envelope, shares);
-        let token = self.ledger.next_token();
-        let body = self.body(token);
-        let mut rest = format!("From: {from}\r\nSubject: token-{token}\r\n\r\n").into_bytes();
-        rest.extend_from_slice(&body);
-        let id = intake.id;
-        let local_sender = !outside;
-        self.ledger.add(Letter { id, body, fates, told: Told::Nothing, local_sender, deleted: false });
-        self.arriving.push(Arriving { token, intake, rest });
+        let letter = self.ledger.letter_mut(one.token);
+        (letter.id, letter.fates) = (intake.id, fates);
+        one.intake = Some(intake);
     }
 
     fn body(&mut self, token: usize) -> Vec<u8> {
@@ -112,7 +145,8 @@ impl World {
         };
         let mut body = Vec::new();
         for line in 0..lines {
-            body.extend_from_slice(format!("letter {token} line {line:08} abcdefghijk\r\n").as_bytes());
+            let dot = if line % 7 == 3 { "." } else { "" };
+            body.extend_from_slice(format!("{dot}letter {token} line {line:08} abcdefghijk\r\n").as_bytes());
         }
         body
     }
@@ -124,24 +158,63 @@ impl World {
         }
         let place = self.prng.below(self.arriving.len());
         let mut one = self.arriving.swap_remove(place);
-        if one.intake.is_backlogged() {
-            one.intake.catch_up(&mut self.office);
-            return self.arriving.push(one);
-        }
-        if !one.rest.is_empty() {
-            if self.prng.below(30) == 0 {
-                return one.intake.abandon(&mut self.office);
-            }
+        one.session.timeout(self.now.mono);
+        if let Some(intake) = one.intake.as_mut().filter(|intake| intake.is_backlogged()) {
+            intake.catch_up(&mut self.office);
+        } else if self.prng.below(30) == 0 {
+            one.session.closed();
+        } else {
             let count = (1 + self.prng.below(60_000)).min(one.rest.len());
-            let piece: Vec<u8> = one.rest.drain(..count).collect();
-            one.intake.take(&mut self.office, self.now, &piece);
-            return self.arriving.push(one);
+            one.unread.extend(one.rest.drain(..count));
         }
-        match one.intake.finish(&mut self.office, self.now) {
-            Ok(receipt) => {
-                self.waiting.insert(receipt, one.token);
+        self.session_moves(&mut one);
+        let heard = one.hears();
+        match one.receipt {
+            _ if one.session.is_finished() => {}
+            Some(receipt) => drop(self.waiting.insert(receipt, one)),
+            None if one.rest.is_empty() && one.unread.is_empty() && one.intake.is_none() => {
+                assert!(matches!(self.ledger.letter(one.token).told, Told::No { .. }), "{heard}");
             }
-            Err(reply) => self.client_is_refused(one.token, &reply, false),
+            None => self.arriving.push(one),
+        }
+    }
+
+    /// The session takes what it can, and what it asks for is done.
+    fn session_moves(&mut self, one: &mut Arriving) {
+        loop {
+            let used = if one.waits_for_flash() || one.receipt.is_some() {
+                0
+            } else {
+                one.session.input(self.now.mono, &one.desk, &one.unread)
+            };
+            one.unread.drain(..used);
+            if let Some(intake) = &mut one.intake {
+                intake.take(&mut self.office, self.now, &one.session.take_content());
+            }
+            match one.session.next_action() {
+                None if one.whole && !one.waits_for_flash() => self.letter_is_whole(one),
+                None if used == 0 => return,
+                Some(Action::DataStarts(envelope)) => self.letter_begins(one, (*envelope).clone()),
+                Some(Action::Message { .. }) => one.whole = true,
+                Some(Action::Aborted) => {
+                    if let Some(intake) = one.intake.take() {
+                        intake.abandon(&mut self.office);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn letter_is_whole(&mut self, one: &mut Arriving) {
+        one.whole = false;
+        let Some(intake) = one.intake.take() else { panic!("token {} was lost on its way", one.token) };
+        match intake.finish(&mut self.office, self.now) {
+            Ok(receipt) => one.receipt = Some(receipt),
+            Err(reply) => {
+                self.client_is_refused(one.token, &reply, false);
+                one.session.answer(self.now.mono, reply);
+            }
         }
     }
 
@@ -159,7 +232,15 @@ impl World {
     }
 
     fn answer(&mut self, receipt: Receipt, result: Result<Safe, Reply>) {
-        let Some(token) = self.waiting.remove(&receipt) else { panic!("an answer to nobody: {receipt:?}") };
+        let Some(mut one) = self.waiting.remove(&receipt) else { panic!("an answer to nobody: {receipt:?}") };
+        let token = one.token;
+        let reply = match &result {
+            Ok(_) => Reply::new(250, Enhanced(2, 0, 0), "accepted"),
+            Err(reply) => reply.clone(),
+        };
+        one.session.answer(self.now.mono, reply);
+        let heard = one.hears();
+        assert_eq!(heard.starts_with("250 "), result.is_ok(), "token {token} heard {heard:?}");
         match result {
             Ok(Safe::Delivered(_)) => {
                 let letter = self.ledger.letter(token);
@@ -224,7 +305,7 @@ impl World {
     pub fn patience_ends(&mut self) {
         let mut over: Vec<Receipt> = self.waiting.keys().copied().collect();
         over.retain(|receipt| self.office.held_until(*receipt).is_some_and(|until| until <= self.now.mono));
-        over.sort_by_key(|receipt| self.waiting[receipt]);
+        over.sort_by_key(|receipt| self.waiting[receipt].token);
         for receipt in over {
             self.office.commit_held(self.now, receipt);
             self.answer_clients();

@@ -51,7 +51,7 @@ pub struct World {
     pub flashes: BTreeMap<Domain, Arc<SimFlash>>,
     pub ledger: Ledger,
     pub arriving: Vec<Arriving>,
-    pub waiting: HashMap<Receipt, usize>,
+    pub waiting: HashMap<Receipt, Arriving>,
     pub connections: Vec<Connection>,
     pub deliveries: Vec<Delivery>,
     pub moods: HashMap<String, Mood>,
@@ -278,7 +278,7 @@ impl World {
 
     /// The daemon ends in peace: held mail is committed, everything is written.
     fn restart(&mut self) {
-        let mut held: Vec<(usize, Receipt)> = self.waiting.iter().map(|(r, token)| (*token, *r)).collect();
+        let mut held: Vec<(usize, Receipt)> = self.waiting.iter().map(|(r, one)| (one.token, *r)).collect();
         held.sort_unstable_by_key(|(token, _)| *token);
         for (_, receipt) in held {
             self.office.commit_held(self.now, receipt);
