@@ -122,9 +122,10 @@ fn cut_ext4_under_load(world: &World, cuts: usize) {
 
 #[test]
 fn the_power_is_cut_on_ext4() {
-    let Some(world) = possible().then(|| world(BOTH)).flatten() else { return };
     let loads = if long() { 7 } else { 1 };
     for _ in 0..loads {
+        // A world for each: its hosts live as long as it does.
+        let Some(world) = possible().then(|| world(BOTH)).flatten() else { return };
         cut_ext4_under_load(&world, 8);
     }
 }
