@@ -46,7 +46,7 @@ written() {
 }
 
 # The same as it is, without asking for anything.
-written_now() { awk '{ print $7 * 512 }' "/sys/block/$DEVICE/stat"; }
+written_now() { awk '{ printf "%.0f\n", $7 * 512 }' "/sys/block/$DEVICE/stat"; }
 
 # Flushes of the block device so far.
 flushes() { awk '{ print $16 }' "/sys/block/$DEVICE/stat"; }
