@@ -478,17 +478,6 @@ pub const QUOTA_BYTES_MIN: u64 = 4 * SPOOL_QUOTA_BYTES_MIN;
 /// The largest size that a statement takes.
 pub const SIZE_BYTES_MAX: u64 = 1 << 50;
 
-const _: () = assert!(PACE_WINDOW_S > SERVER_CONTENT_WAIT_S && SERVER_SESSION_S_MAX > PACE_WINDOW_S);
-const _: () = assert!(COMMAND_LINE_BYTES_MAX >= 512 && REPLY_LINE_BYTES_MAX >= 512);
-const _: () = assert!(LOCAL_PART_BYTES_MAX >= 64 && DOMAIN_BYTES_MAX >= 255 && RECIPIENTS_MAX >= 100);
-const _: () = assert!(HEADER_SECTION_BYTES_MAX < COMPOSED_HEAD_BYTES_MAX);
-const _: () = assert!(COMPOSED_HEAD_BYTES_MAX < MESSAGE_BYTES_MAX);
-const _: () =
-    assert!(CONTROL_FRAME_BYTES_MAX > RECIPIENTS_MAX * (LOCAL_PART_BYTES_MAX + DOMAIN_BYTES_MAX + 4));
-const _: () = assert!(CONTROL_FRAME_BYTES_MAX > CONTROL_WORDS_MAX * (CONTROL_TEXT_BYTES_MAX + 2));
-const _: () = assert!(CONTROL_FRAME_BYTES_MAX > CONTROL_PIECE_BYTES_MAX);
-const _: () = assert!(CONSOLE_TYPE_AHEAD_BYTES_MAX >= CONTROL_PIECE_BYTES_MAX);
-const _: () = assert!(HEADER_SECTION_BYTES_MAX < MESSAGE_BYTES_MAX);
 const _: () = assert!(DNS_DATAGRAM_BYTES_MAX >= DNS_UDP_PAYLOAD_BYTES as usize);
 const _: () =
     assert!(DNS_LOOKUP_S_MAX >= 3 * DNS_ROUNDS as u64 * DNS_TRY_S && DNS_RECORDS_MAX >= MAIL_HOSTS_MAX);

@@ -7,9 +7,7 @@
 //!                      sender -> connection -> line, targets -> resolve
 //!                         `----> mailbox -> (flusher thread)
 //! control -> shell, submission, editing -> settings -> [office]        nic -> listen, [office]
-//! control -> shell, submission -> [office]        nic -> listen, [office]
 //! listen, line -> stream -> certificates        line -> pieces, signing -> (a thread for a new RSA key)
-//! control -> [office]        nic -> listen, [office]
 //! ```
 
 pub mod addresses;
