@@ -2,26 +2,14 @@
 //! `scripts/queues` measures the same with the release binary and many more messages.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::lab::load::{Door, Load, arrived};
-use crate::lab::{BCD, Disk, PATIENCE, Remote, Reply, Stagepost, XYZ, long, tell, until, until_true};
-use crate::world::{BOTH, World, two_domains, world};
+use crate::lab::{BCD, Disk, PATIENCE, Stagepost, long, tell, until, until_true};
+use crate::world::{BOTH, deferring, two_domains, world};
 
 const DOOR: [Door; 1] = [Door { to: BCD, sender: "b1@bcd.com" }];
-
-/// A host that defers everything until it is told to take it.
-fn deferring(world: &World) -> (Remote, Arc<AtomicBool>) {
-    let open = Arc::new(AtomicBool::new(false));
-    let mood = Arc::clone(&open);
-    let remote = Remote::start(&world.remote, XYZ, move |line| {
-        let refused = line.starts_with("RCPT") && !mood.load(Ordering::Relaxed);
-        if refused { Reply::Say("450 4.2.0 not yet") } else { Reply::Usual }
-    });
-    (remote, open)
-}
 
 fn queued(stagepost: &Stagepost) -> u64 {
     stagepost.console(&["show", "status"])["queued"].as_u64().unwrap()

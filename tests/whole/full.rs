@@ -4,26 +4,12 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::lab::load::{Door, Load, missing};
-use crate::lab::{
-    ABC, BCD, Dialogue, Disk, Host, PATIENCE, Remote, Reply, Stagepost, XYZ, long, tell, until, until_true,
-};
-use crate::world::{BOTH, World, note, two_domains, world};
-
-/// A host that defers everything until it is told to take everything.
-fn deferring(world: &World) -> (Remote, Arc<AtomicBool>) {
-    let open = Arc::new(AtomicBool::new(false));
-    let mood = Arc::clone(&open);
-    let remote = Remote::start(&world.remote, XYZ, move |line| {
-        let refused = line.starts_with("RCPT") && !mood.load(Ordering::Relaxed);
-        if refused { Reply::Say("450 4.2.0 not yet") } else { Reply::Usual }
-    });
-    (remote, open)
-}
+use crate::lab::{ABC, BCD, Dialogue, Disk, Host, PATIENCE, Stagepost, long, tell, until, until_true};
+use crate::world::{BOTH, deferring, note, two_domains, world};
 
 /// Hands over a message of 100 KB; the last reply, whichever command it is to.
 fn large(from: &Host, to: &str, sender: &str) -> String {

@@ -1,8 +1,11 @@
 //! The world of the figures: the device with abc.com's address and bcd.com's alias, the remote host xyz.com,
 //! a mail program's PC, and DNS that knows them all. Danger: records with long lives would outlast a change.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::lab::peers::{Nsd, Zones};
-use crate::lab::{ABC, BCD, DNS, Host, Lab, PC, XYZ};
+use crate::lab::{ABC, BCD, DNS, Host, Lab, PC, Remote, Reply, XYZ};
 
 /// Figure 2A, as a mail program hands it over.
 pub const MESSAGE_2A: &str = "Date: Mon, 27 Nov 2000 10:18:52 -0800\n\
@@ -68,4 +71,15 @@ pub fn two_domains() -> String {
 /// A short message with this subject.
 pub fn note(from: &str, to: &str, subject: &str) -> String {
     format!("From: <{from}>\nTo: <{to}>\nSubject: {subject}\n\nA note.\n")
+}
+
+/// A host that defers everything until it is told to take everything.
+pub fn deferring(world: &World) -> (Remote, Arc<AtomicBool>) {
+    let open = Arc::new(AtomicBool::new(false));
+    let mood = Arc::clone(&open);
+    let remote = Remote::start(&world.remote, XYZ, move |line| {
+        let refused = line.starts_with("RCPT") && !mood.load(Ordering::Relaxed);
+        if refused { Reply::Say("450 4.2.0 not yet") } else { Reply::Usual }
+    });
+    (remote, open)
 }
