@@ -87,10 +87,11 @@ fn start(parts: Start) -> Result<(), String> {
 
 /// What the daemon needs of the system, as it is configured when it starts.
 fn needs<'d>(data: &'d Path, config: &Config) -> Needs<'d> {
-    let reads = config.domains.iter().filter_map(|domain| match &domain.certificate {
-        CertificateSource::File(path) => Some(PathBuf::from(path)),
+    let certificates = config.domains.iter().filter_map(|domain| match &domain.certificate {
+        CertificateSource::File(path) => Some(path),
         CertificateSource::SelfMade => None,
     });
+    let reads = certificates.chain(&config.machine.authority).map(PathBuf::from);
     let clock = config.machine.clock == Some(ClockDuty::Keep);
     Needs { data, reads: reads.collect(), nic: config.machine.interface.is_some(), clock }
 }

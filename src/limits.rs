@@ -81,7 +81,9 @@ pub const PEER_NAME_WAIT_S: u64 = 5;
 pub const TLS_HANDSHAKE_WAIT_S: u64 = 60;
 /// Certificates of one chain.
 pub const CERTIFICATE_CHAIN_MAX: usize = 10;
-/// A file with a chain and its key.
+/// Certificates of authorities that the operator trusts.
+pub const AUTHORITIES_MAX: usize = 50;
+/// A file with a chain and its key, or with authorities.
 pub const CERTIFICATE_FILE_BYTES_MAX: u64 = 256 * 1024;
 /// Between two looks at the files with certificates.
 pub const CERTIFICATE_CHECK_S: u64 = 60;

@@ -5,8 +5,10 @@ use std::path::Path;
 
 use crate::caller::SOCKET;
 use crate::cli::SpoolTask;
-use crate::config;
+use crate::config::argument::{Argument, FilePath};
+use crate::config::{self, Config, Problem};
 use crate::console::exit;
+use crate::limits::CERTIFICATE_FILE_BYTES_MAX;
 use crate::mail::id::QueueIds;
 use crate::mail::{Domain, QueueId};
 use crate::os::flash_files::FlashFiles;
@@ -14,6 +16,7 @@ use crate::os::{clock, entropy, files, sockets};
 use crate::spool::inspect::{Inspection, import};
 use crate::spool::{Bounds, DomainLog};
 use crate::time::Instant;
+use crate::tls::authority;
 
 /// What a tool prints, and its exit code.
 #[derive(Default)]
@@ -48,10 +51,23 @@ pub fn check(file: &Path) -> Told {
         Err(error) => return Told::failure(format!("{name}: {error}")),
     };
     let mut told = Told::default();
-    for problem in config::parse(&text).err().unwrap_or_default() {
+    let problems = match config::parse(&text) {
+        Ok(config) => unusable_authority(&config, &text).into_iter().collect(),
+        Err(problems) => problems,
+    };
+    for problem in problems {
         told.complain(format!("{name}:{}: {}", problem.line, problem.what));
     }
     told
+}
+
+/// A file of authorities that is not there, or is none.
+fn unusable_authority(config: &Config, text: &[u8]) -> Option<Problem> {
+    let file = config.machine.authority.as_ref()?;
+    let pem = files::read_bounded(Path::new(file), CERTIFICATE_FILE_BYTES_MAX).map_err(|e| e.to_string());
+    let why = pem.and_then(|pem| authority::from_pem(&pem)).err()?;
+    let line = config::text::line_of(text, &format!("box authority {}", FilePath(file.clone()).write()));
+    Some(Problem { line, what: format!("{file}: {why}") })
 }
 
 /// `stagepost spool ...`, over the data directory of a daemon that does not run.

@@ -2,13 +2,13 @@
 //! Sources: RFC 1123 §2.1 (host names), RFC 5321 §4.1.2 (addresses). Every refusal says what is wrong and
 //! what would be right, in one line.
 
+mod files;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::config::grammar::shown;
-use crate::config::{
-    Carrier, CertificateSource, ClockDuty, Destination, HostPort, IpLen, IpNet, Port, Route,
-};
+use crate::config::{Carrier, ClockDuty, Destination, HostPort, IpLen, IpNet, Port, Route};
 use crate::limits::{
     CONNECTIONS_PER_DOMAIN_MAX, DURATION_S_MAX, NIC_NAME_BYTES_MAX, PASSWORD_BYTES_MAX, QUOTA_BYTES_MIN,
     SIZE_BYTES_MAX,
@@ -16,6 +16,7 @@ use crate::limits::{
 use crate::mail::dkim::Selector;
 use crate::mail::{Address, Domain, LocalPart};
 use crate::smtp::sasl::Verifier;
+pub use files::FilePath;
 
 /// A value that a statement takes as one word.
 pub trait Argument: Sized {
@@ -339,26 +340,6 @@ impl Argument for Route {
         match self {
             Route::Mx => "mx".to_owned(),
             Route::Host(host) => host.write(),
-        }
-    }
-}
-
-/// `self|FILE`: the file by its whole path.
-impl Argument for CertificateSource {
-    fn read(word: &str) -> Result<Self, String> {
-        match word {
-            "self" => Ok(CertificateSource::SelfMade),
-            path if path.starts_with('/') && !path.contains(['"', '\\']) => {
-                Ok(CertificateSource::File(path.to_owned()))
-            }
-            _ => wrong(word, "certificate", "write self, or a file's whole path, as in /data/bcd.com.pem"),
-        }
-    }
-
-    fn write(&self) -> String {
-        match self {
-            CertificateSource::SelfMade => "self".to_owned(),
-            CertificateSource::File(path) => path.clone(),
         }
     }
 }

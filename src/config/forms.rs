@@ -8,7 +8,7 @@ mod users;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::config::argument::{Argument, Connections, LogHost, Nic, OwnAddress, Size, TimeHost};
+use crate::config::argument::{Argument, Connections, FilePath, LogHost, Nic, OwnAddress, Size, TimeHost};
 use crate::config::{
     BoxConfig, CertificateSource, ClockDuty, DomainConfig, HostPort, IpLen, RetryPlan, Service, SpoolMode,
     Syslog,
@@ -232,6 +232,19 @@ pub static FORMS: &[Form] = &[
                 Ok(())
             },
             list: |machine| maybe::<Address>(machine.postmaster.as_ref()),
+        },
+    },
+    Form {
+        form: "box authority FILE",
+        help: "certificates in PEM of authorities that vouch for other hosts, beside the public ones",
+        example: "box authority /data/authority.pem",
+        key: Key::Words(2),
+        scope: Scope::Box {
+            read: |machine, args| {
+                machine.authority = Some(args.take::<FilePath>()?.0);
+                Ok(())
+            },
+            list: |machine| maybe(machine.authority.clone().map(FilePath).as_ref()),
         },
     },
     Form {

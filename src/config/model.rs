@@ -36,6 +36,8 @@ pub struct BoxConfig {
     pub submission: Port,
     pub submissions: Port,
     pub postmaster: Option<Address>,
+    /// A file with certificates of authorities that are trusted beside the public ones, by its whole path.
+    pub authority: Option<String>,
     /// All the bytes that the medium endures being written, as its maker says.
     pub endurance_bytes: Option<u64>,
     /// Servers of time; at most `limits::NTP_SERVERS_MAX`.
@@ -275,6 +277,7 @@ impl Default for BoxConfig {
             submission: Port::On(587),
             submissions: Port::On(465),
             postmaster: None,
+            authority: None,
             endurance_bytes: None,
             timeservers: Vec::new(),
             clock: None,

@@ -17,6 +17,7 @@ box port smtp 2525
 box port submission off
 box port submissions off
 box postmaster a1@abc.com
+box authority /data/authority.pem
 box timeserver ntp1.abc.com
 box timeserver [2001:db8::7]:1123
 box clock leave
@@ -104,7 +105,12 @@ fn wrong_statements_are_told_what_would_be_right() {
         (
             "abbreviated",
             "box add 10.0.0.1",
-            "`add` is unknown after `box`; write name, interface, address, gateway, nameserver, host, port, postmaster, flash, timeserver, clock or syslog",
+            "`add` is unknown after `box`; write name, interface, address, gateway, nameserver, host, port, postmaster, authority, flash, timeserver, clock or syslog",
+        ),
+        (
+            "a file beside the daemon",
+            "box authority ca.pem",
+            "`ca.pem` is no file; write its whole path, as in /data/authority.pem",
         ),
         ("too short", "box name", "`box name` is not complete; the form is `box name HOST`"),
         ("too long", "box name a b", "`b` is too much; the form is `box name HOST`"),

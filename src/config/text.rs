@@ -215,6 +215,12 @@ pub fn parse(text: &[u8]) -> Result<Config, Vec<Problem>> {
     if problems.is_empty() { Ok(config) } else { Err(problems) }
 }
 
+/// The line of a text without problems that says this statement; 1 for one that it does not say.
+pub fn line_of(text: &[u8], statement: &str) -> usize {
+    let says = |line| matches!(line_statement(line), Ok(Some(said)) if said.to_string() == statement);
+    text.split(|b| *b == b'\n').position(says).map_or(1, |at| at + 1)
+}
+
 /// The domain that a wrong line speaks of: what it lacks may be what the line meant to say.
 fn domain_of(line: &[u8]) -> Option<Domain> {
     let mut words = std::str::from_utf8(line).ok()?.split_ascii_whitespace();

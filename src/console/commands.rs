@@ -37,6 +37,7 @@ pub enum Command {
     ShowLog(usize),
     ShowMemory,
     ShowDkim(Domain),
+    ShowCertificates,
     ShowFlash,
     ShowConfig,
     /// The configuration with its passwords.
@@ -167,6 +168,12 @@ pub static COMMANDS: &[Row] = &[
         help: "the DNS records of the keys that sign a domain's mail, to be pasted",
         example: "show dkim bcd.com",
         make: |words| Domain::read(&words[2]).map(Command::ShowDkim),
+    },
+    Row {
+        form: "show certificates",
+        help: "what each domain shows under TLS, and the authorities that you trust: whose, until when",
+        example: "show certificates",
+        make: |_| Ok(Command::ShowCertificates),
     },
     Row {
         form: "show changes",

@@ -21,6 +21,7 @@
 //! show memory    parts[] used_bytes bound_bytes resident_bytes;  parts[]: name used_bytes bound_bytes
 //! show config    statements[]
 //! show dkim      domain selector making records[];  records[]: algorithm name value zone
+//! show certificates  certificates[]: name kind (own|authority) subject not_after sha256 file trouble
 //! show changes   changes[] (`- STATEMENT`, `+ STATEMENT`)
 //! show history   history[]: number replaced statements
 //! show crash     crash log[]
@@ -31,6 +32,7 @@
 //! ```
 
 pub mod answer;
+pub mod certificates;
 pub mod clock;
 pub mod commands;
 pub mod dkim;

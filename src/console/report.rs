@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::console::certificates::CertificateReport;
 use crate::console::clock::ClockReport;
 use crate::console::dkim::DkimReport;
 use crate::console::flash::FlashReport;
@@ -24,6 +25,7 @@ pub enum Report {
     Log(Vec<LogLine>),
     Memory(MemoryReport),
     Dkim(DkimReport),
+    Certificates(Vec<CertificateReport>),
     Flash(FlashReport),
     /// The running configuration, as its statements.
     Config(Vec<String>),
@@ -189,6 +191,7 @@ impl Report {
             Report::Log(lines) => lines.iter().for_each(|line| line.text(&mut out, width)),
             Report::Memory(memory) => memory.text(&mut out),
             Report::Dkim(dkim) => dkim.text(&mut out, width),
+            Report::Certificates(all) => all.iter().for_each(|one| one.text(&mut out, width)),
             Report::Flash(flash) => flash.text(&mut out, width),
             Report::Config(statements) => statements.iter().for_each(|s| out.extend([s.as_str(), "\n"])),
             Report::Help(lines) => help_text(&mut out, width, lines),
@@ -222,6 +225,9 @@ impl Report {
             Report::Log(lines) => json!({ "lines": all(lines, LogLine::json) }),
             Report::Memory(memory) => memory.json(),
             Report::Dkim(dkim) => dkim.json(),
+            Report::Certificates(list) => {
+                json!({ "certificates": all(list, CertificateReport::json) })
+            }
             Report::Flash(flash) => flash.json(),
             Report::Config(statements) => json!({ "statements": statements }),
             Report::Help(lines) => {

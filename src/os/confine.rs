@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 pub struct Needs<'a> {
     /// Its own directory.
     pub data: &'a Path,
-    /// Files elsewhere that it reads: certificates.
+    /// Files elsewhere that it reads: certificates, its own and those of authorities.
     pub reads: Vec<PathBuf>,
     /// It configures a network interface.
     pub nic: bool,

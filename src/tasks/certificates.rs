@@ -11,12 +11,16 @@ use std::time::Duration;
 use rustls::ServerConfig;
 
 use crate::config::{CertificateSource, Config};
-use crate::limits::{CERTIFICATE_ALARM_DAYS, CERTIFICATE_CHECK_S, CERTIFICATE_FILE_BYTES_MAX};
+use crate::console::certificates::{CertificateReport, Shown};
+use crate::limits::{CERTIFICATE_ALARM_DAYS, CERTIFICATE_CHECK_S};
 use crate::mail::Domain;
 use crate::os::{clock, files};
+use crate::tasks::authorities::{Authorities, FileSeen, read_pem};
 use crate::tasks::station::Station;
 use crate::tasks::timer::sleep_until;
 use crate::time::WallTime;
+use crate::tls::Facts;
+use crate::tls::authority::Authority;
 use crate::tls::certificate::{Certificate, self_made};
 use crate::tls::keyring::Keyring;
 use crate::tls::outgoing::Outgoing;
@@ -29,14 +33,8 @@ pub struct Certificates {
     files: RefCell<BTreeMap<Domain, FileSeen>>,
     /// What the operator should know of an identity's file.
     troubles: RefCell<BTreeMap<Domain, String>>,
-    outgoing: Outgoing,
+    authorities: Authorities,
     folder_made: Cell<bool>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct FileSeen {
-    path: PathBuf,
-    stamp: Option<files::Stamp>,
 }
 
 /// A name that TLS is spoken under: a domain, or the box itself.
@@ -54,13 +52,14 @@ impl Certificates {
             ring: RefCell::default(),
             files: RefCell::default(),
             troubles: RefCell::default(),
-            outgoing: Outgoing::new(),
+            authorities: Authorities::default(),
             folder_made: Cell::new(false),
         }
     }
 
-    pub fn outgoing(&self) -> &Outgoing {
-        &self.outgoing
+    /// For connections to other hosts, as things stand.
+    pub fn outgoing(&self) -> Outgoing {
+        self.authorities.outgoing()
     }
 
     /// For a handshake with a client that was greeted as `name`; `None` when there is no certificate.
@@ -80,19 +79,61 @@ impl Certificates {
     /// Certificates that are missing or end soon.
     pub fn alarms(&self, config: &Config, now: WallTime) -> Vec<String> {
         let ring = self.ring.borrow();
+        let ends_soon =
+            |facts: &Facts| facts.not_after.since(now).as_secs() / 86_400 < CERTIFICATE_ALARM_DAYS;
         let ends = config.domains.iter().filter_map(|domain| {
-            let certificate = ring.get(&domain.name)?;
-            let left_days = certificate.not_after.since(now).as_secs() / 86_400;
-            let end = certificate.not_after.rfc3339();
-            (left_days < CERTIFICATE_ALARM_DAYS)
-                .then(|| format!("{}: its certificate ends {end}", domain.name))
+            let facts = &ring.get(&domain.name)?.facts;
+            let end = facts.not_after.rfc3339();
+            ends_soon(facts).then(|| format!("{}: its certificate ends {end}", domain.name))
         });
         let troubles = self.troubles.borrow();
-        troubles.iter().map(|(name, why)| format!("{name}: its certificate: {why}")).chain(ends).collect()
+        let mut alarms: Vec<String> = troubles
+            .iter()
+            .map(|(name, why)| format!("{name}: its certificate: {why}"))
+            .chain(ends)
+            .collect();
+        alarms.extend(self.authorities.trouble().map(|why| format!("box authority: {why}")));
+        let own = self.authorities.own();
+        alarms.extend(own.iter().filter(|a| ends_soon(&a.facts)).map(|Authority { facts, .. }| {
+            let end = facts.not_after.rfc3339();
+            format!("box authority: the certificate of {} ends {end}", facts.subject)
+        }));
+        alarms
+    }
+
+    /// All of them, for the console.
+    pub fn report(&self, config: &Config) -> Vec<CertificateReport> {
+        let (ring, troubles) = (self.ring.borrow(), self.troubles.borrow());
+        let shown = |facts: &Facts, fingerprint: &str| Shown {
+            subject: facts.subject.clone(),
+            not_after: facts.not_after,
+            fingerprint: fingerprint.to_owned(),
+        };
+        let own = identities(config).into_iter().map(|identity| CertificateReport {
+            name: Some(identity.name.to_string()),
+            shown: ring.get(identity.name).map(|c| shown(&c.facts, &c.fingerprint)),
+            file: match identity.source {
+                CertificateSource::File(path) => Some(path.clone()),
+                CertificateSource::SelfMade => None,
+            },
+            trouble: troubles.get(identity.name).cloned(),
+        });
+        let trouble = self.authorities.trouble();
+        let authority = |shown| CertificateReport {
+            name: None,
+            shown,
+            file: config.machine.authority.clone(),
+            trouble: trouble.clone(),
+        };
+        let trusted = self.authorities.own();
+        let none = (trusted.is_empty() && trouble.is_some()).then(|| authority(None));
+        let trusted = trusted.iter().map(|a| authority(Some(shown(&a.facts, &a.fingerprint))));
+        own.chain(trusted).chain(none).collect()
     }
 
     /// Brings the certificates in line with the configuration and the files.
     pub fn follow(&self, config: &Config, now: WallTime) {
+        self.authorities.follow(config.machine.authority.as_deref());
         let identities = identities(config);
         let wanted: Vec<&Domain> = identities.iter().flat_map(|i| &i.names).collect();
         self.ring.borrow_mut().retain(|name| wanted.contains(&name));
@@ -118,22 +159,20 @@ impl Certificates {
         };
         let told = |why: String| format!("{}: {why}", path.display());
         let is_own = *identity.source == CertificateSource::SelfMade;
-        let stamp = files::stamp(&path);
-        if stamp.is_none() && is_own {
+        if is_own && !FileSeen::now(&path).exists() {
             self.make(identity, &path, now).map_err(told)?;
         }
-        let seen = FileSeen { path: path.clone(), stamp: files::stamp(&path) };
+        let seen = FileSeen::now(&path);
         let known = identity.names.iter().all(|name| self.can_serve(name));
         if known && self.files.borrow().get(identity.name) == Some(&seen) {
             return Ok(());
         }
-        let pem = files::read_bounded(&path, CERTIFICATE_FILE_BYTES_MAX).map_err(|e| told(in_words(&e)))?;
-        let certificate = Certificate::from_pem(&pem).map_err(told)?;
+        let certificate = Certificate::from_pem(&read_pem(&path).map_err(told)?).map_err(told)?;
         log::info!(
             "{}: certificate {} until {}",
             identity.name,
             certificate.fingerprint,
-            certificate.not_after.rfc3339()
+            certificate.facts.not_after.rfc3339()
         );
         for name in &identity.names {
             self.ring.borrow_mut().insert(name.clone(), certificate.clone());
@@ -148,18 +187,6 @@ impl Certificates {
         }
         let pem = self_made(&identity.names, now)?;
         files::replace(path, pem.as_bytes()).map_err(|e| e.to_string())
-    }
-}
-
-/// Why a file cannot be read.
-fn in_words(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::PermissionDenied => {
-            format!(
-                "{error}; a file elsewhere is within reach when it is configured as the daemon starts: start it again"
-            )
-        }
-        _ => error.to_string(),
     }
 }
 

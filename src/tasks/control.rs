@@ -153,6 +153,7 @@ fn answer(station: &Rc<Station>, command: Command) -> Result<Report, String> {
         ),
         Command::ShowLog(lines) => Report::Log(answers::log(station, lines)),
         Command::ShowDkim(domain) => Report::Dkim(station.signing.report(&domain)?),
+        Command::ShowCertificates => Report::Certificates(station.certificates.report(&station.config())),
         Command::ShowMemory => Report::Memory(answers::memory(station)),
         Command::ShowFlash => Report::Flash(wear::flash(station)),
         Command::ShowConfig => {

@@ -63,7 +63,11 @@ async fn carry_out(
             };
             Ok(Report::History(store.borrow().history().enumerate().map(entry).collect()))
         }
-        Edit::Check => store.borrow().check().map(|_| Report::Done("nothing is wrong with it".to_owned())),
+        Edit::Check => {
+            let checked = store.borrow().check();
+            let sound = checked.and_then(|wanted| settings::examine(station, &wanted));
+            sound.map(|()| Report::Done("nothing is wrong with it".to_owned()))
+        }
         Edit::Commit(trial) => settings::commit(station, trial).await.map(Report::Done),
         Edit::Confirm => settings::confirm(station).await.map(Report::Done),
         Edit::Rollback(n) => {

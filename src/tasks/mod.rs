@@ -12,6 +12,7 @@
 
 pub mod addresses;
 pub mod answers;
+mod authorities;
 pub mod certificates;
 pub mod clock;
 pub mod committer;

@@ -15,11 +15,11 @@ use crate::config::candidate::{Commit, Refusal, Save, Store};
 use crate::config::{self, Config};
 use crate::net::dhcp;
 use crate::os::{clock, files};
-use crate::tasks::addresses;
 use crate::tasks::posts::{self, OpenSpool};
 use crate::tasks::signing;
 use crate::tasks::station::Station;
 use crate::tasks::timer::sleep_until;
+use crate::tasks::{addresses, authorities};
 
 /// The configurations of this box.
 pub struct Settings {
@@ -118,6 +118,7 @@ pub async fn commit(station: &Rc<Station>, trial_minutes: Option<u64>) -> Result
         return answer;
     }
     let wanted = settings.store.borrow().check()?;
+    examine(station, &wanted)?;
     let spools = open_spools(station, &wanted).await?;
     let done = {
         let mut store = settings.store.borrow_mut();
@@ -140,6 +141,21 @@ pub async fn commit(station: &Rc<Station>, trial_minutes: Option<u64>) -> Result
     apply(station, spools);
     log::info!("the configuration has changed through the console");
     save(station, done).await.map(|()| answer)
+}
+
+/// Looks at a file that `wanted` names and what runs does not: whether it is there and of use, no text can tell.
+/// One that broke while it was in use is an alarm, and keeps nobody from other changes.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn examine(station: &Station, wanted: &Config) -> Result<(), Refusal> {
+    let running = station.settings.store.borrow().running().machine.authority.clone();
+    match &wanted.machine.authority {
+        Some(file) if running.as_ref() != Some(file) => {
+            authorities::examine(file).map_err(|why| vec![format!("box authority {file}: {why}")])
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Ends a trial well.

@@ -5,9 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use data_encoding::HEXUPPER;
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose};
-use ring::digest::{SHA256, digest};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -15,7 +13,9 @@ use rustls::sign::CertifiedKey;
 use crate::limits::CERTIFICATE_CHAIN_MAX;
 use crate::mail::Domain;
 use crate::time::WallTime;
-use crate::tls::{provider, validity};
+use crate::tls::authority::fingerprint;
+use crate::tls::provider;
+use crate::tls::x509::Facts;
 
 /// How long a certificate lasts that the box makes.
 const SELF_MADE_YEARS: i32 = 10;
@@ -26,7 +26,7 @@ pub struct Certificate {
     pub(super) key: Arc<CertifiedKey>,
     /// SHA-256 of the certificate, as `AB:CD:...`.
     pub fingerprint: String,
-    pub not_after: WallTime,
+    pub facts: Facts,
 }
 
 impl fmt::Debug for Certificate {
@@ -47,11 +47,11 @@ impl Certificate {
             .map_err(|e| format!("no PEM: {e}"))?;
         let Some(own) = chain.first() else { return Err("it holds no certificate".to_owned()) };
         let fingerprint = fingerprint(own);
-        let not_after = validity::not_after(own).ok_or("its certificate has no end that can be read")?;
+        let facts = Facts::of(own).ok_or("its certificate cannot be read")?;
         let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| "it holds no private key in PEM")?;
         let key = CertifiedKey::from_der(chain, key, &provider())
             .map_err(|e| format!("its certificate and its key do not go together: {e}"))?;
-        Ok(Certificate { key: Arc::new(key), fingerprint, not_after })
+        Ok(Certificate { key: Arc::new(key), fingerprint, facts })
     }
 }
 
@@ -74,16 +74,10 @@ pub fn self_made(names: &[Domain], now: WallTime) -> Result<String, String> {
     Ok(certificate.pem() + &key.serialize_pem())
 }
 
-/// `AB:CD:...`, as `openssl x509 -fingerprint -sha256` prints it.
-fn fingerprint(certificate: &[u8]) -> String {
-    let digest = digest(&SHA256, certificate);
-    let pairs: Vec<String> = digest.as_ref().iter().map(|byte| HEXUPPER.encode(&[*byte])).collect();
-    pairs.join(":")
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use rcgen::{BasicConstraints, IsCa, Issuer};
 
     pub fn made(name: &str) -> String {
         let now = WallTime::from_unix_seconds(1_709_164_800);
@@ -94,10 +88,44 @@ pub(super) mod tests {
         CertificateDer::from_pem_slice(made("bcd.com").as_bytes()).unwrap().to_vec()
     }
 
+    /// A certificate authority whose name would steer a terminal.
+    pub struct TestAuthority {
+        issuer: Issuer<'static, KeyPair>,
+        pub pem: String,
+    }
+
+    impl TestAuthority {
+        pub fn new() -> Self {
+            let mut params = CertificateParams::new(Vec::new()).unwrap();
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            params.distinguished_name.push(DnType::OrganizationName, "Lab\x1b[2J");
+            params.distinguished_name.push(DnType::CommonName, "Test CA");
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            let key = KeyPair::generate().unwrap();
+            let pem = params.self_signed(&key).unwrap().pem();
+            TestAuthority { issuer: Issuer::new(params, key), pem }
+        }
+
+        /// A certificate that it has signed for a host of this name.
+        pub fn sign(&self, name: &str) -> CertificateDer<'static> {
+            let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+            let key = KeyPair::generate().unwrap();
+            params.signed_by(&key, &self.issuer).unwrap().der().clone()
+        }
+    }
+
+    pub fn authority_pem() -> String {
+        TestAuthority::new().pem
+    }
+
+    pub fn authority_der() -> Vec<u8> {
+        CertificateDer::from_pem_slice(authority_pem().as_bytes()).unwrap().to_vec()
+    }
+
     #[test]
     fn what_the_box_makes_it_can_read_for_ten_years() {
         let certificate = Certificate::from_pem(made("bcd.com").as_bytes()).unwrap();
-        assert_eq!(certificate.not_after.rfc3339(), "2034-02-28T00:00:00Z");
+        assert_eq!(certificate.facts.not_after.rfc3339(), "2034-02-28T00:00:00Z");
         assert_eq!(certificate.fingerprint.len(), 32 * 3 - 1);
         assert_ne!(
             certificate.fingerprint,

@@ -1,18 +1,22 @@
 //! TLS 1.2 and 1.3 (RFC 8446, RFC 5246) with rustls and ring, without I/O: what a domain shows of itself
 //! ([`certificate`]), how a client's greeting finds it ([`keyring`]), and what is made of a certificate that
-//! another host shows ([`outgoing`]). Sources: RFC 3207, RFC 8314, RFC 6066 §3, RFC 9525.
+//! another host shows ([`outgoing`]), for whom also private authorities may vouch ([`authority`]). Sources: RFC 3207, RFC 8314, RFC 6066 §3, RFC 9525.
 //!
 //! # What is promised
 //!
 //! - Every domain has a key of its own; one that has no file with a certificate makes one for itself.
 //! - Nothing is resumed: each handshake stands alone, and no ticket ties two connections together.
+//! - Whom the operator trusts beside the public authorities is what his configuration says, and nothing else.
 //! - A certificate that cannot be verified is used where encryption is opportunistic, and told as such;
 //!   where TLS is required, nothing is said to its owner.
 
+pub mod authority;
 pub mod certificate;
 pub mod keyring;
 pub mod outgoing;
-mod validity;
+mod x509;
+
+pub use x509::Facts;
 
 use std::sync::Arc;
 

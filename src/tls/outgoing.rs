@@ -14,6 +14,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use crate::time::WallTime;
+use crate::tls::authority::Authority;
 use crate::tls::provider;
 
 /// What every connection of ours shares.
@@ -21,14 +22,22 @@ use crate::tls::provider;
 pub struct Outgoing {
     /// For handshakes.
     pub config: Arc<ClientConfig>,
-    public: Arc<WebPkiServerVerifier>,
+    verifier: Arc<WebPkiServerVerifier>,
 }
 
 impl Outgoing {
     /// With the certificate authorities that browsers trust.
     pub fn new() -> Self {
-        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let public = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
+        Outgoing::trusting(&[])
+    }
+
+    /// With those, and others beside them.
+    pub fn trusting(authorities: &[Authority]) -> Self {
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        for authority in authorities {
+            roots.add(authority.der.clone()).expect("what is read as an authority can be one");
+        }
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
             .build()
             .expect("there are certificate authorities");
         let mut config = ClientConfig::builder_with_provider(provider())
@@ -38,7 +47,7 @@ impl Outgoing {
             .with_custom_certificate_verifier(Arc::new(Anybody(provider())))
             .with_no_client_auth();
         config.resumption = Resumption::disabled();
-        Outgoing { config: Arc::new(config), public }
+        Outgoing { config: Arc::new(config), verifier }
     }
 
     /// Whether a chain leads to an authority that is trusted, and speaks of this host (RFC 9525).
@@ -49,7 +58,7 @@ impl Outgoing {
         let Some((own, others)) = chain.split_first() else { return Err("it has no certificate".to_owned()) };
         let name = server_name(host).ok_or("its name is no host name")?;
         let now = UnixTime::since_unix_epoch(Duration::from_secs(now.unix_seconds()));
-        self.public.verify_server_cert(own, others, &name, &[], now).map(|_| ()).map_err(|e| e.to_string())
+        self.verifier.verify_server_cert(own, others, &name, &[], now).map(|_| ()).map_err(|e| e.to_string())
     }
 }
 
@@ -112,8 +121,9 @@ impl ServerCertVerifier for Anybody {
 mod tests {
     use super::*;
     use crate::tls::Spoken;
+    use crate::tls::authority;
     use crate::tls::certificate::Certificate;
-    use crate::tls::certificate::tests::{der, made};
+    use crate::tls::certificate::tests::{TestAuthority, der, made};
     use crate::tls::keyring::Keyring;
     use rustls::{ClientConnection, ServerConnection};
 
@@ -168,5 +178,23 @@ mod tests {
         let why = outgoing.verify(&[own], "bcd.com", now).unwrap_err();
         assert!(why.contains("UnknownIssuer") || why.contains("CaUsedAsEndEntity"), "{why}");
         assert_eq!(outgoing.verify(&[], "bcd.com", now), Err("it has no certificate".to_owned()));
+    }
+
+    #[test]
+    fn an_authority_of_the_house_vouches_for_its_own_hosts_by_their_names() {
+        let (house, stranger) = (TestAuthority::new(), TestAuthority::new());
+        let trusted = authority::from_pem(house.pem.as_bytes()).unwrap();
+        let (outgoing, now) = (Outgoing::trusting(&trusted), WallTime::from_unix_seconds(1_790_000_000));
+        let verify = |certificate, name| outgoing.verify(&[certificate], name, now);
+        assert_eq!(verify(house.sign("xyz.com"), "xyz.com"), Ok(()));
+        for (caption, certificate, name, wanted) in [
+            ("another name", house.sign("xyz.com"), "xyz.org", "xyz.com"),
+            ("another authority", stranger.sign("xyz.com"), "xyz.com", "Signature"),
+        ] {
+            let why = verify(certificate, name).unwrap_err();
+            assert!(why.contains(wanted), "{caption}: {why}");
+        }
+        let why = Outgoing::new().verify(&[house.sign("xyz.com")], "xyz.com", now).unwrap_err();
+        assert!(why.contains("UnknownIssuer"), "nobody told us of it: {why}");
     }
 }

@@ -35,5 +35,6 @@ mod signing;
 mod smarthost;
 mod syslog;
 mod tls;
+mod trusted;
 mod wear;
 mod world;

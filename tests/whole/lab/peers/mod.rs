@@ -1,6 +1,7 @@
 //! The real peers: Debian's Sendmail, Postfix, Exim, OpenSMTPD, NSD and others, each in a root of its own over this machine's
 //! (`overlay.sh`), fetched by `scripts/peers` the first time. Nothing is installed.
 
+mod authority;
 mod daemon;
 mod mta;
 mod nsd;
@@ -11,6 +12,7 @@ use std::process::Command;
 
 use super::{Host, Running, project};
 
+pub use authority::Authority;
 pub use daemon::{daemon, daemon_file};
 pub use mta::{Kind, Mta, ordinary_client};
 pub use nsd::{Nsd, Zones};
