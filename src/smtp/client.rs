@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 pub use extensions::{Extensions, Limits};
-pub use transaction::Outcome;
+pub use transaction::{Outcome, Refusal};
 use transaction::{Phase, Transaction};
 use transcript::Transcript;
 pub use transcript::TranscriptLine;
@@ -222,12 +222,13 @@ impl Session {
         let transaction = Transaction::new(envelope, size, &self.extensions);
         let nobody = transaction.nobody();
         if !self.is_ready() {
-            let reply = Reply::new(451, Enhanced(4, 4, 2), "The connection takes no more mail");
-            return self.events.push_back(Event::Finished(transaction.outcome(reply)));
+            let busy = Reply::new(451, Enhanced(4, 4, 2), "the connection takes no more mail");
+            let outcome = transaction.outcome(Err(Refusal::Found(busy)));
+            return self.events.push_back(Event::Finished(outcome));
         }
         self.state = State::Transaction(transaction);
-        if let Some(reply) = self.obstacle(envelope, size).or(nobody) {
-            return self.finish(reply);
+        if let Some(refusal) = self.obstacle(envelope, size).map(Refusal::Found).or(nobody) {
+            return self.finish(Err(refusal));
         }
         self.mails_left = self.mails_left.map(|left| left.saturating_sub(1));
         self.last_moment = now + Duration::from_secs(CLIENT_TRANSACTION_S_MAX);
@@ -307,22 +308,31 @@ impl Session {
         matches!(self.state, State::Closed)
     }
 
-    /// Why the server cannot take this message at all.
+    /// Why the server cannot take this message at all; the text goes behind its name.
     fn obstacle(&self, envelope: &Envelope, size: u64) -> Option<Reply> {
         let offered = &self.extensions;
         if envelope.smtputf8 && !offered.smtputf8 {
-            return Some(Reply::new(553, Enhanced(5, 6, 7), "The next host does not offer SMTPUTF8"));
+            return Some(Reply::new(
+                553,
+                Enhanced(5, 6, 7),
+                "it does not offer SMTPUTF8, which the mail needs",
+            ));
         }
-        if envelope.require_tls && !(offered.require_tls && self.under_tls) {
-            return Some(Reply::new(550, Enhanced(5, 7, 30), "The next host does not offer REQUIRETLS"));
+        if envelope.require_tls && !self.under_tls {
+            let text = "the mail requires TLS all the way (REQUIRETLS), and there is none";
+            return Some(Reply::new(550, Enhanced(5, 7, 10), text));
+        }
+        if envelope.require_tls && !offered.require_tls {
+            let text = "the mail requires TLS all the way, and it does not offer REQUIRETLS";
+            return Some(Reply::new(550, Enhanced(5, 7, 30), text));
         }
         if offered.refuses_size(size) {
             let max = offered.size.unwrap_or_default();
-            let text = format!("The message has {size} bytes, the next host takes at most {max}");
+            let text = format!("the message has {size} bytes, it takes at most {max}");
             return Some(Reply::new(552, Enhanced(5, 3, 4), text));
         }
         let nobody = envelope.recipients.is_empty();
-        nobody.then(|| Reply::new(554, Enhanced(5, 5, 1), "The message has no recipients"))
+        nobody.then(|| Reply::new(554, Enhanced(5, 5, 1), "the message has no recipients"))
     }
 
     /// Queues a command and waits for its reply.
@@ -418,7 +428,7 @@ impl Session {
 
     /// The server ends the connection with `reply`.
     fn hang_up(&mut self, reply: Reply) {
-        self.finish(reply);
+        self.finish(Err(Refusal::Said(reply)));
         self.close(Event::Closed);
     }
 
@@ -428,7 +438,8 @@ impl Session {
             State::Closed => {}
             State::Quitting => self.close(Event::Closed),
             _ => {
-                self.finish(Reply::new(451, Enhanced(4, 4, 2), reason.clone()));
+                let broken = Reply::new(451, Enhanced(4, 4, 2), reason.clone());
+                self.finish(Err(Refusal::Found(broken)));
                 self.close(Event::Broken(reason));
             }
         }

@@ -19,10 +19,10 @@ use crate::limits::{
     CONNECT_WAIT_S, REPLY_BUFFER_BYTES, SPOOL_READ_BYTES, SUBMISSIONS_PORT, TLS_HANDSHAKE_WAIT_S,
 };
 use crate::mail::recode::Survey;
-use crate::mail::{Domain, Envelope, QueueId};
+use crate::mail::{Domain, Envelope, QueueId, ReversePath};
 use crate::os::{clock, entropy, sockets};
 use crate::relay::{Answer, Attempt, Content, Form, Host, LaneKey, Measure, NextHop, departure};
-use crate::smtp::client::{Event, Session};
+use crate::smtp::client::{Event, Refusal, Session};
 use crate::smtp::sasl::Credentials;
 use crate::smtp::{Enhanced, Reply};
 use crate::tasks::pieces::{Pieces, Unreadable};
@@ -248,6 +248,8 @@ impl Line {
             self.session.record_transcript();
         }
         self.show_seen(id);
+        let relaxed = self.relaxed(envelope);
+        let envelope = relaxed.as_ref().unwrap_or(envelope);
         if let Some(attempt) = self.too_open_for(envelope) {
             return vec![attempt; envelope.recipients.len()];
         }
@@ -273,11 +275,20 @@ impl Line {
         }
     }
 
-    fn attempt(&self, result: Result<Reply, Reply>) -> Attempt {
+    fn attempt(&self, result: Result<Reply, Refusal>) -> Attempt {
         match result {
             Ok(reply) => Attempt::Accepted(self.said(reply)),
-            Err(reply) => Attempt::Refused(self.said(reply)),
+            Err(Refusal::Said(reply)) => Attempt::Refused(self.said(reply)),
+            Err(Refusal::Found(reply)) => {
+                let status = reply.enhanced().unwrap_or(Enhanced(4, 0, 0));
+                self.found(reply.code(), status, reply.text())
+            }
         }
+    }
+
+    /// What we hold against the host, which has not said it.
+    fn found(&self, code: u16, status: Enhanced, what: &str) -> Attempt {
+        Attempt::Refused(Answer::own(code, status, format!("{}: {what}", self.host)))
     }
 
     fn said(&self, reply: Reply) -> Answer {
@@ -286,21 +297,34 @@ impl Line {
         Answer { host: Some(host), reply }
     }
 
-    /// Why a message of REQUIRETLS cannot go this way (RFC 8689 §4.2.1): the host must be the one that is meant,
-    /// which MX records without DNSSEC do not prove. Whether it offers REQUIRETLS, the session looks after.
+    /// Why a message of REQUIRETLS cannot go this way (RFC 8689 §4.2.1). Whether the host offers TLS and
+    /// REQUIRETLS, the session looks after.
     fn too_open_for(&self, envelope: &Envelope) -> Option<Attempt> {
         let offered = self.tls.is_some() && self.session.extensions().require_tls;
         if !envelope.require_tls || !offered {
             return None;
         }
-        let why = match self.verified() {
-            Ok(()) if self.named => return None,
-            Ok(()) => "its name comes from DNS without proof; a route to a named host would do".to_owned(),
-            Err(why) => format!("its certificate does not do: {why}"),
-        };
-        let text = format!("The message requires TLS all the way, but {}: {why}", self.host);
-        let reply = Reply::new(550, Enhanced(5, 7, 10), text);
-        Some(Attempt::Refused(Answer { host: None, reply }))
+        let why = self.proved().err()?;
+        Some(self.found(550, Enhanced(5, 7, 10), &format!("the mail requires TLS all the way, but {why}")))
+    }
+
+    /// Whether the host is the one that is meant, which MX records without DNSSEC do not prove.
+    fn proved(&self) -> Result<(), String> {
+        self.verified().map_err(|why| format!("its certificate does not do: {why}"))?;
+        match self.named {
+            true => Ok(()),
+            false => {
+                Err("its name comes from DNS without proof; a route to a named host would do".to_owned())
+            }
+        }
+    }
+
+    /// A report on mail of REQUIRETLS, to be sent without: better so than lost, where the host cannot keep the
+    /// promise (RFC 8689 §5). It holds no more than the mail's header.
+    fn relaxed(&self, envelope: &Envelope) -> Option<Envelope> {
+        let is_report = envelope.require_tls && envelope.reverse_path == ReversePath::Null;
+        let kept = self.tls.is_some() && self.session.extensions().require_tls && self.proved().is_ok();
+        (is_report && !kept).then(|| Envelope { require_tls: false, ..envelope.clone() })
     }
 
     /// The message as this host gets it: re-encoded where the host needs that, then signed.

@@ -91,13 +91,15 @@ impl Dialogue {
                     assert!(std::mem::take(&mut self.open), "an outcome that nobody waited for");
                     assert_eq!(outcome.recipients.len(), 2);
                     for recipient in &outcome.recipients {
-                        match recipient {
-                            Ok(reply) => assert!(reply.is_success(), "{reply}"),
-                            Err(reply) => assert!(reply.is_transient() || reply.is_permanent(), "{reply}"),
-                        }
+                        let reply = match recipient {
+                            Ok(reply) => reply,
+                            Err(refusal) => refusal.reply(),
+                        };
+                        let refused = reply.is_transient() || reply.is_permanent();
+                        assert!(if recipient.is_ok() { reply.is_success() } else { refused }, "{reply}");
+                        let text = reply.to_string();
+                        assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
                     }
-                    let text = outcome.reply.to_string();
-                    assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
                 }
                 _ => {}
             }

@@ -174,7 +174,8 @@ fn told(event: &Event) -> String {
         Event::Finished(outcome) => {
             let each = outcome.recipients.iter().map(|result| match result {
                 Ok(reply) => format!("ok {reply}"),
-                Err(reply) => format!("no {reply}"),
+                Err(Refusal::Said(reply)) => format!("no {reply}"),
+                Err(Refusal::Found(reply)) => format!("own {reply}"),
             });
             each.collect::<Vec<String>>().join(" / ")
         }

@@ -287,11 +287,11 @@ fn what_the_server_does_not_offer_is_refused_here() {
     pipelining(
         "
         H: start size=1001 x1@xyz.com
-        E: no 552 5.3.4 The message has 1001 bytes, the next host takes at most 1000
+        E: own 552 5.3.4 the message has 1001 bytes, it takes at most 1000
         H: start utf8 x1@xyz.com
-        E: no 553 5.6.7 The next host does not offer SMTPUTF8
+        E: own 553 5.6.7 it does not offer SMTPUTF8, which the mail needs
         H: start tls x1@xyz.com
-        E: no 550 5.7.30 The next host does not offer REQUIRETLS
+        E: own 550 5.7.10 the mail requires TLS all the way (REQUIRETLS), and there is none
         H: start size=1000 8bit x1@xyz.com
         C: MAIL FROM:<b1@bcd.com> SIZE=1000 BODY=8BITMIME
         C: RCPT TO:<x1@xyz.com>
@@ -318,9 +318,9 @@ fn who_needs_smtputf8_is_refused_and_the_others_get_the_message() {
         H: end
         C: .
         S: 250 ok
-        E: no 553 5.6.7 The next host does not offer SMTPUTF8 / ok 250 ok
+        E: own 553 5.6.7 it does not offer SMTPUTF8, which the address needs / ok 250 ok
         H: start jörg@xyz.com
-        E: no 553 5.6.7 The next host does not offer SMTPUTF8",
+        E: own 553 5.6.7 it does not offer SMTPUTF8, which the address needs",
     );
 }
 
@@ -348,11 +348,11 @@ fn limits_of_the_server_are_kept() {
         H: end
         C: .
         S: 250 ok
-        E: ok 250 ok / ok 250 ok / no 452 4.5.3 The next host takes no more recipients at once \
-           / ok 250 ok / no 452 4.5.3 The next host takes no more recipients at once
+        E: ok 250 ok / ok 250 ok / own 452 4.5.3 it takes no more recipients at once \
+           / ok 250 ok / own 452 4.5.3 it takes no more recipients at once
         C: QUIT
         H: start c@c.example
-        E: no 451 4.4.2 The connection takes no more mail
+        E: own 451 4.4.2 the connection takes no more mail
         S: 221 bye
         E: closed",
     );
@@ -369,7 +369,7 @@ fn no_transaction_takes_longer_than_two_hours() {
     let reply = "S: 250 ok\n@ +290s\n".repeat(24);
     let to: String = (0..30).map(|n| format!(" x{n}@xyz.com")).collect();
     let rcpts: String = (0..30).map(|n| format!("C: RCPT TO:<x{n}@xyz.com>\n")).collect();
-    let late = ["no 451 4.4.2 the transaction takes too long"; 30].join(" / ");
+    let late = ["own 451 4.4.2 the transaction takes too long"; 30].join(" / ");
     pipelining(&format!(
         "H: start{to}\nC: MAIL FROM:<b1@bcd.com> SIZE=10\n{rcpts}C: DATA\n{reply}S: 250 ok\n@ +239s\n@ +1s
          E: {late}\nE: broken: the transaction takes too long"
@@ -407,7 +407,7 @@ fn silence_defers() {
         @ +299s
         S: 250 ok
         @ +300s
-        E: no 451 4.4.2 no reply to RCPT in time / no 451 4.4.2 no reply to RCPT in time
+        E: own 451 4.4.2 no reply to RCPT in time / own 451 4.4.2 no reply to RCPT in time
         E: broken: no reply to RCPT in time",
     );
     let to_content = "S: 250 ok\nS: 250 ok\nS: 550 no\nS: 354 go on\nE: send\n";
@@ -418,7 +418,7 @@ fn silence_defers() {
         C: text
         @ +179s
         @ +1s
-        E: no 451 4.4.2 the server takes no more of the message / no 550 no
+        E: own 451 4.4.2 the server takes no more of the message / no 550 no
         E: broken: the server takes no more of the message"
     ));
     group(&format!(
@@ -427,7 +427,7 @@ fn silence_defers() {
         C: .
         @ +599s
         @ +1s
-        E: no 451 4.4.2 no reply to the end of the message in time / no 550 no
+        E: own 451 4.4.2 no reply to the end of the message in time / no 550 no
         E: broken: no reply to the end of the message in time"
     ));
     plain("H: quit\nC: QUIT\n@ +10s\nE: closed");
@@ -440,7 +440,7 @@ fn a_connection_that_breaks_defers() {
         "
         S: 250 ok
         H: closed
-        E: no 451 4.4.2 the server closed the connection / no 451 4.4.2 the server closed the connection
+        E: own 451 4.4.2 the server closed the connection / own 451 4.4.2 the server closed the connection
         E: broken: the server closed the connection",
     );
     play("H: closed\nE: broken: the server closed the connection");
@@ -471,7 +471,7 @@ fn what_is_no_reply_breaks_the_connection() {
     for (second, reason) in [("250 ok", "250 is no reply to DATA"), ("334 what", "334 is no reply to DATA")] {
         group(&format!(
             "S: 250 ok\nS: 550 no\nS: 250 ok\nS: {second}
-             E: no 550 no / no 451 4.4.2 {reason}\nE: broken: {reason}"
+             E: no 550 no / own 451 4.4.2 {reason}\nE: broken: {reason}"
         ));
     }
 }

@@ -10,9 +10,29 @@ use crate::smtp::data::Encoder;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// For each recipient of the envelope, in its order: taken, or why not.
-    pub recipients: Vec<Result<Reply, Reply>>,
-    /// The reply that decided: the one to the final dot, or the refusal before it.
-    pub reply: Reply,
+    pub recipients: Vec<Result<Reply, Refusal>>,
+}
+
+/// Why a recipient was not taken, and who says so: a report must not put our words into the server's mouth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The server's reply.
+    Said(Reply),
+    /// Our own finding: it was not asked, or did not answer.
+    Found(Reply),
+}
+
+impl Refusal {
+    pub fn reply(&self) -> &Reply {
+        match self {
+            Refusal::Said(reply) | Refusal::Found(reply) => reply,
+        }
+    }
+}
+
+/// What a reply of the server means for whomever it is about.
+fn decision(reply: Reply) -> Result<Reply, Refusal> {
+    if reply.is_success() { Ok(reply) } else { Err(Refusal::Said(reply)) }
 }
 
 /// A transaction on its way.
@@ -21,10 +41,10 @@ pub(super) struct Transaction {
     mail: String,
     recipients: Vec<Recipient>,
     /// For each recipient that was refused, why.
-    refusals: Vec<Option<Reply>>,
+    refusals: Vec<Option<Refusal>>,
     accepted: usize,
     /// MAIL was refused, and with it everything.
-    mail_refusal: Option<Reply>,
+    mail_refusal: Option<Refusal>,
     pub(super) phase: Phase,
 }
 
@@ -40,15 +60,16 @@ pub(super) enum Phase {
 
 impl Transaction {
     pub(super) fn new(envelope: &Envelope, size: u64, offered: &Extensions) -> Self {
-        let later = Reply::new(452, Enhanced(4, 5, 3), "The next host takes no more recipients at once");
-        let beyond = Reply::new(553, Enhanced(5, 6, 7), "The next host does not offer SMTPUTF8");
+        let later = Reply::new(452, Enhanced(4, 5, 3), "it takes no more recipients at once");
+        let beyond =
+            Reply::new(553, Enhanced(5, 6, 7), "it does not offer SMTPUTF8, which the address needs");
         let sayable =
             |r: &Recipient| envelope.smtputf8 && offered.smtputf8 || r.address.local.as_str().is_ascii();
         let mut fitting =
             offered.limits.fitting(envelope.recipients.iter().filter(|r| sayable(r))).into_iter();
         let refusal = |r: &Recipient| match sayable(r) {
-            true => (fitting.next() == Some(false)).then(|| later.clone()),
-            false => Some(beyond.clone()),
+            true => (fitting.next() == Some(false)).then(|| Refusal::Found(later.clone())),
+            false => Some(Refusal::Found(beyond.clone())),
         };
         Transaction {
             mail: mail_line(envelope, size, offered),
@@ -60,14 +81,16 @@ impl Transaction {
         }
     }
 
-    /// The outcome when `reply` decides for all that were not refused before.
-    pub(super) fn outcome(self, reply: Reply) -> Outcome {
-        if let Some(refusal) = self.mail_refusal {
-            return Outcome { recipients: vec![Err(refusal.clone()); self.refusals.len()], reply: refusal };
-        }
-        let decide = || if reply.is_success() { Ok(reply.clone()) } else { Err(reply.clone()) };
-        let recipients = self.refusals.into_iter().map(|refusal| refusal.map_or_else(decide, Err)).collect();
-        Outcome { recipients, reply }
+    /// The outcome when `decision` is that on all who were not refused before.
+    pub(super) fn outcome(self, decision: Result<Reply, Refusal>) -> Outcome {
+        let recipients = match self.mail_refusal {
+            Some(refusal) => vec![Err(refusal); self.refusals.len()],
+            None => {
+                let decided = self.refusals.into_iter().map(|r| r.map_or_else(|| decision.clone(), Err));
+                decided.collect()
+            }
+        };
+        Outcome { recipients }
     }
 
     fn rcpt_line(&self, index: usize, offered: &Extensions) -> String {
@@ -75,7 +98,7 @@ impl Transaction {
     }
 
     /// Why nobody is to be named at all.
-    pub(super) fn nobody(&self) -> Option<Reply> {
+    pub(super) fn nobody(&self) -> Option<Refusal> {
         match self.next_named(0) {
             None => self.refusals.iter().flatten().next().cloned(),
             Some(_) => None,
@@ -92,7 +115,7 @@ impl Transaction {
             self.accepted += 1;
         } else {
             let reply = too_many_is_transient(reply, self.accepted);
-            self.refusals[index] = Some(reply);
+            self.refusals[index] = Some(Refusal::Said(reply));
         }
     }
 }
@@ -158,7 +181,7 @@ impl Session {
             Due::Data => self.data_replied(now, reply),
             _ => {
                 self.dirty = false;
-                self.finish(reply);
+                self.finish(decision(reply));
             }
         }
     }
@@ -168,8 +191,8 @@ impl Session {
         match (reply.is_success(), self.extensions.pipelining) {
             (true, true) => {}
             (true, false) => self.say_rcpt(now, self.next_named(0).unwrap_or_default()),
-            (false, true) => transaction.mail_refusal = Some(reply),
-            (false, false) => self.finish(reply),
+            (false, true) => transaction.mail_refusal = Some(Refusal::Said(reply)),
+            (false, false) => self.finish(decision(reply)),
         }
     }
 
@@ -178,14 +201,14 @@ impl Session {
         match self.next_named(next) {
             Some(index) => self.say_rcpt(now, index),
             None if self.transaction().is_some_and(|t| t.accepted > 0) => self.say(now, Due::Data, "DATA"),
-            None => self.finish(reply),
+            None => self.finish(decision(reply)),
         }
     }
 
     fn data_replied(&mut self, now: Instant, reply: Reply) {
         let State::Transaction(transaction) = &mut self.state else { return };
         if !reply.is_intermediate() {
-            return self.finish(reply);
+            return self.finish(decision(reply));
         }
         if transaction.accepted > 0 && transaction.mail_refusal.is_none() {
             transaction.phase = Phase::Content { encoder: Encoder::default(), bytes: 0 };
@@ -199,10 +222,10 @@ impl Session {
     }
 
     /// The transaction is over, the connection ready for the next one.
-    pub(super) fn finish(&mut self, reply: Reply) {
+    pub(super) fn finish(&mut self, decision: Result<Reply, Refusal>) {
         match std::mem::replace(&mut self.state, State::Ready) {
             State::Transaction(transaction) => {
-                self.events.push_back(Event::Finished(transaction.outcome(reply)));
+                self.events.push_back(Event::Finished(transaction.outcome(decision)));
             }
             other => self.state = other,
         }

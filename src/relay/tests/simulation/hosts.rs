@@ -8,7 +8,7 @@ use crate::prng::Prng;
 use crate::relay::judge::Host;
 use crate::relay::{Answer, Attempt, Body, Content, Job, LaneKey, LocalJob};
 use crate::smtp::Enhanced;
-use crate::smtp::client::{Event, Session};
+use crate::smtp::client::{Event, Refusal, Session};
 use crate::time::Instant;
 
 /// What a host is like at the moment.
@@ -283,7 +283,8 @@ impl World {
             let said = |reply| Answer { host: Some(host), reply };
             match result {
                 Ok(reply) => (*place, Attempt::Accepted(said(reply))),
-                Err(reply) => (*place, Attempt::Refused(said(reply))),
+                Err(Refusal::Said(reply)) => (*place, Attempt::Refused(said(reply))),
+                Err(Refusal::Found(reply)) => (*place, Attempt::Refused(Answer { host: None, reply })),
             }
         });
         let attempts = attempts.collect();

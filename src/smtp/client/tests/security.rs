@@ -33,6 +33,17 @@ fn ehlo_is_said_anew_under_tls() {
         H: start tls x1@xyz.com
         C: MAIL FROM:<b1@bcd.com> REQUIRETLS",
     );
+    securing(
+        "
+        S: 220 go ahead
+        E: start TLS
+        H: tls
+        C: EHLO bcd.com
+        S: 250 xyz.com
+        E: ready
+        H: start tls x1@xyz.com
+        E: own 550 5.7.30 the mail requires TLS all the way, and it does not offer REQUIRETLS",
+    );
 }
 
 #[test]
@@ -79,7 +90,7 @@ fn starttls_is_not_said_where_it_is_not_offered() {
         E: ready
         H: starttls
         H: start tls x1@xyz.com
-        E: no 550 5.7.30 The next host does not offer REQUIRETLS",
+        E: own 550 5.7.10 the mail requires TLS all the way (REQUIRETLS), and there is none",
     );
 }
 
