@@ -233,3 +233,45 @@ fn what_was_asked_of_delivery_is_told_by_us_where_the_host_will_not() {
     assert!(report.contains("Original-Envelope-Id: e1"), "{report}");
     assert!(report.contains("Final-Recipient: rfc822; x1@xyz.com"), "{report}");
 }
+
+#[test]
+fn what_we_hold_against_a_host_is_not_put_into_its_mouth() {
+    let Some(world) = the_world() else { return };
+    let remote = Remote::start(&world.remote, "203.0.113.25", |line| match line {
+        _ if line.starts_with("EHLO") => Reply::Say("250-xyz.com\r\n250 SIZE 1000"),
+        "RCPT TO:<x2@xyz.com>" => Reply::Say("550 5.1.1 no such user"),
+        "RCPT TO:<x3@xyz.com>" => Reply::Close,
+        _ => Reply::Usual,
+    });
+    let box_ = Stagepost::start(&world.device, &config("domain bcd.com spool always\n"));
+    for (subject, to, size) in [("large", "x1", 2000), ("unknown", "x2", 10), ("broken off", "x3", 10)] {
+        let mut dialogue = Dialogue::greeted(&world.pc, "203.0.113.70:25", "pc.example");
+        let text = format!("From: b1@bcd.com\nSubject: {subject}\n\n{}\n", "0123456789\n".repeat(size / 10));
+        let rcpt = format!("RCPT TO:<{to}@xyz.com>");
+        let reply = hand_over(&mut dialogue, "MAIL FROM:<b1@bcd.com>", &rcpt, &text);
+        assert!(reply.starts_with("250"), "{reply}");
+    }
+    let ours = b1_hears(&box_, "Final-Recipient: rfc822; x1@xyz.com").raw;
+    for line in [
+        "Status: 5.3.4\n",
+        "Diagnostic-Code: x-stagepost; 552 5.3.4 xyz.com: the message has ",
+        "The reason: ",
+    ] {
+        assert!(ours.contains(line), "{line}: {ours}");
+    }
+    assert!(!ours.contains("Remote-MTA") && !ours.contains(" said:"), "{ours}");
+    let theirs = b1_hears(&box_, "Final-Recipient: rfc822; x2@xyz.com").raw;
+    for line in [
+        "Remote-MTA: dns; xyz.com\n",
+        "Diagnostic-Code: smtp; 550 5.1.1 no such user\n",
+        "The host xyz.com said:",
+    ] {
+        assert!(theirs.contains(line), "{line}: {theirs}");
+    }
+    box_.await_log("Deferred: 451 4.4.2 xyz.com: the server closed the connection");
+    let queue = box_.console(&["show", "queue"]);
+    let id = queue["queue"][0]["id"].as_str().unwrap();
+    let shown = box_.console_text(&["show", "message", id]);
+    assert!(shown.contains("xyz.com: the server closed the") && !shown.contains(" said"), "{shown}");
+    assert_eq!(remote.taken().len(), 0);
+}

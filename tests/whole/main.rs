@@ -30,6 +30,7 @@ mod mx;
 mod nic;
 mod power_cut;
 mod queue;
+mod requiretls;
 mod rfc5321;
 mod signing;
 mod smarthost;

@@ -120,6 +120,9 @@ fn advice(status: &str) -> &'static str {
         "2.3" | "3.4" => {
             "Your mail is too big for the other side. Send it in smaller parts, or in another way."
         }
+        "7.10" | "7.30" => {
+            "TLS was asked for, and cannot be had all the way. Send it without asking for that, or in another way."
+        }
         "4.6" => "The mail was running in a circle. The people who look after the address must mend that.",
         "6.7" => {
             "The address or the header has letters that the other side cannot take. Ask for another address."
