@@ -147,8 +147,12 @@ fn fits_length(form: &str, words: usize) -> bool {
 
 fn unexpected(forms: &[&str], open: &[usize], before: &[String], at: usize, word: &str) -> String {
     let here: Vec<Place> = open.iter().filter_map(|form| place_at(forms[*form], at)).collect();
-    let mut literals: Vec<&str> = here.iter().flat_map(Place::literals).collect();
-    literals.dedup();
+    let mut literals: Vec<&str> = Vec::new();
+    for literal in here.iter().flat_map(Place::literals) {
+        if !literals.contains(&literal) {
+            literals.push(literal);
+        }
+    }
     let after =
         if before.is_empty() { String::new() } else { format!(" after `{}`", shown(&before.join(" "))) };
     match (literals.is_empty(), nearest(word, &literals)) {

@@ -426,16 +426,18 @@ pub fn forms() -> Vec<&'static str> {
 /// Parses a line of the console; `None` when it is empty.
 pub fn parse_line(line: &str) -> Result<Option<Asked>, String> {
     let words = words::split(line)?;
-    if words.is_empty() { Ok(None) } else { parse(&words).map(Some) }
+    if words.is_empty() { Ok(None) } else { parse_words(&words).map(Some) }
 }
 
 /// Parses words as a shell gives them. One single word may be a whole line.
 pub fn parse(words: &[&str]) -> Result<Asked, String> {
-    if let [line] = words
-        && line.contains(words::is_blank)
-    {
-        return parse(&words::split(line)?);
+    match words {
+        [line] if line.contains(words::is_blank) => parse_words(&words::split(line)?),
+        _ => parse_words(words),
     }
+}
+
+fn parse_words(words: &[&str]) -> Result<Asked, String> {
     if let Some(word) = words.iter().find(|word| word.contains(char::is_control)) {
         let shown = shown(&word.escape_default().to_string());
         return Err(format!("`{shown}` holds a control character; write plain text"));

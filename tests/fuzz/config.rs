@@ -1,7 +1,7 @@
 //! A configuration as text: whatever it says, it is refused with reasons or reads back as itself.
 
 use stagepost::config::candidate::Store;
-use stagepost::config::{Config, parse, print};
+use stagepost::config::{Config, parse, print, words};
 
 pub fn config(data: &[u8]) {
     match parse(data) {
@@ -23,7 +23,7 @@ pub fn config(data: &[u8]) {
 fn statements(text: &str) {
     let mut store = Store::new(Config::default(), "");
     for line in text.lines().take(50) {
-        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let Ok(words) = words::split(line) else { continue };
         let told = match words.split_first() {
             Some((&"delete", rest)) => store.delete(rest).map(|_| ()),
             _ => store.set(&words),

@@ -19,7 +19,8 @@ pub fn dns(data: &[u8]) {
     let mut now = Instant::ORIGIN;
     let mut lookup = Lookup::new(question.clone(), servers, now);
     let mut asked: Option<Send> = None;
-    for turn in 0..200_u64 {
+    // Each message takes one turn, a foreign one too.
+    for turn in 0..200 + data.len() as u64 {
         match lookup.step(now, || turn.wrapping_mul(0x9E37_79B9_7F4A_7C15)) {
             Step::Send(send) => asked = Some(send),
             Step::Wait(until) => match (take_message(&mut rest), &asked) {

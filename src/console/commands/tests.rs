@@ -91,3 +91,10 @@ fn wrong_commands_are_told_what_would_be_right() {
         assert_eq!(command(line).unwrap_err(), what, "{line}");
     }
 }
+
+#[test]
+fn a_line_in_quotes_is_one_word_and_no_command() {
+    let told = command(r#""show queue""#).unwrap_err();
+    assert!(told.starts_with(r#"`"show queue"` is unknown; write help, show, "#), "{told}");
+    assert_eq!(told.matches(" show,").count(), 1, "{told}");
+}
