@@ -32,6 +32,7 @@ mod power_cut;
 mod queue;
 mod requiretls;
 mod rfc5321;
+mod scanned;
 mod signing;
 mod smarthost;
 mod syslog;

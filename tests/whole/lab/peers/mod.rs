@@ -1,10 +1,11 @@
-//! The real peers: Debian's Sendmail, Postfix, Exim, OpenSMTPD, NSD and others, each in a root of its own over this machine's
+//! The real peers: Debian's Sendmail, Postfix, Exim, OpenSMTPD, NSD, testssl.sh and others, each in a root of its own over this machine's
 //! (`overlay.sh`), fetched by `scripts/peers` the first time. Nothing is installed.
 
 mod authority;
 mod daemon;
 mod mta;
 mod nsd;
+mod scanners;
 mod swaks;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ pub use authority::Authority;
 pub use daemon::{daemon, daemon_file};
 pub use mta::{Kind, Mta, ordinary_client};
 pub use nsd::{Nsd, Zones};
+pub use scanners::{posttls_finger, testssl};
 pub use swaks::{gsasl, msmtp, swaks};
 
 /// The unpacked tree of a peer, fetched when it is not there yet.
