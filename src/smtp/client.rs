@@ -220,7 +220,7 @@ impl Session {
     /// outcome is a deferral.
     pub fn start(&mut self, now: Instant, envelope: &Envelope, size: u64) {
         let transaction = Transaction::new(envelope, size, &self.extensions);
-        let nobody = transaction.nobody();
+        let (nobody, domains) = (transaction.nobody(), transaction.domains_named());
         if !self.is_ready() {
             let busy = Reply::new(451, Enhanced(4, 4, 2), "the connection takes no more mail");
             let outcome = transaction.outcome(Err(Refusal::Found(busy)));
@@ -231,6 +231,13 @@ impl Session {
             return self.finish(Err(refusal));
         }
         self.mails_left = self.mails_left.map(|left| left.saturating_sub(1));
+        // The bound is that of a session (RFC 9422 §4.3); a domain that comes again is counted again.
+        if let Some(left) = &mut self.extensions.limits.rcpt_domain_max {
+            match left.saturating_sub(domains) {
+                0 => self.mails_left = Some(0),
+                rest => *left = rest,
+            }
+        }
         self.last_moment = now + Duration::from_secs(CLIENT_TRANSACTION_S_MAX);
         let reset = std::mem::replace(&mut self.dirty, true);
         self.begin_commands(now, reset);

@@ -37,7 +37,7 @@ pub struct Limits {
     pub mail_max: Option<usize>,
     /// Recipients of one transaction.
     pub rcpt_max: Option<usize>,
-    /// Domains among the recipients of one transaction.
+    /// Domains among the recipients on one connection.
     pub rcpt_domain_max: Option<usize>,
 }
 

@@ -359,6 +359,46 @@ fn limits_of_the_server_are_kept() {
 }
 
 #[test]
+fn a_bound_of_domains_is_that_of_the_connection() {
+    play(
+        "
+        S: 220 xyz.com
+        C: EHLO bcd.com
+        S: 250-xyz.com
+        S: 250-PIPELINING
+        S: 250 LIMITS RCPTDOMAINMAX=2
+        E: ready
+        H: start a@a.example a2@a.example
+        C: MAIL FROM:<b1@bcd.com>
+        C: RCPT TO:<a@a.example>
+        C: RCPT TO:<a2@a.example>
+        C: DATA
+        S: 550 no
+        S: 550 no
+        S: 550 no
+        S: 503 no
+        E: no 550 no / no 550 no
+        H: start b@b.example
+        C: RSET
+        C: MAIL FROM:<b1@bcd.com>
+        C: RCPT TO:<b@b.example>
+        C: DATA
+        S: 250 ok
+        S: 250 ok
+        S: 250 ok
+        S: 354 go on
+        E: send
+        H: end
+        C: .
+        S: 250 ok
+        E: ok 250 ok
+        C: QUIT
+        S: 221 bye
+        E: closed",
+    );
+}
+
+#[test]
 fn limits_that_make_no_sense_are_none() {
     let reply = Reply::new(250, None, "x\nLIMITS RCPTMAX=0 MAILMAX=1234567 RCPTDOMAINMAX=+1");
     assert_eq!(Extensions::parse(&reply).limits, Limits::default());

@@ -2,6 +2,8 @@
 //! With PIPELINING all commands up to DATA leave at once (RFC 2920 §3.1). What the server does not take for
 //! one recipient must never touch another's outcome, and no recipient is left without one.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::mail::{Body, Notify, Recipient, Ret};
 use crate::smtp::data::Encoder;
@@ -91,6 +93,12 @@ impl Transaction {
             }
         };
         Outcome { recipients }
+    }
+
+    /// How many domains its recipients have, but for those who are not named.
+    pub(super) fn domains_named(&self) -> usize {
+        let named = self.recipients.iter().zip(&self.refusals).filter(|(_, refusal)| refusal.is_none());
+        named.map(|(recipient, _)| &recipient.address.domain).collect::<BTreeSet<_>>().len()
     }
 
     fn rcpt_line(&self, index: usize, offered: &Extensions) -> String {

@@ -112,6 +112,19 @@ fn rcpt_parameters_are_read() {
 }
 
 #[test]
+fn the_longest_parameters_are_taken() {
+    let envid = "x".repeat(100);
+    let line = format!("MAIL FROM:<a@b.example> RET=FULL ENVID={envid} REQUIRETLS");
+    let Ok(Command::Mail(_, parameters)) = parse(line.as_bytes()) else { panic!() };
+    assert_eq!(parameters.envid, Some(envid));
+    let orcpt = format!("rfc822;{}", "x".repeat(493));
+    let local = "l".repeat(64);
+    let line = format!("RCPT TO:<{local}@b.example> NOTIFY=SUCCESS,FAILURE,DELAY ORCPT={orcpt}");
+    let Ok(Command::Rcpt(_, parameters)) = parse(line.as_bytes()) else { panic!() };
+    assert_eq!(parameters.orcpt, Some(orcpt));
+}
+
+#[test]
 fn a_bad_parameter_is_told_what_is_wrong() {
     let long_envid = format!("ENVID={}", "x".repeat(101));
     for (parameters, told) in [
