@@ -68,13 +68,11 @@ pub enum Fate<'a> {
     },
     /// Put into a mailbox here.
     Delivered,
-    /// Taken by a host that sends no reports of its own (RFC 3461 §5.2.2).
-    Relayed {
-        host: &'a str,
-    },
+    /// Taken by a host that sends no reports of its own (RFC 3461 §5.2.2); the cause is what it said.
+    Relayed(Cause<'a>),
 }
 
-/// Why a message did not go out.
+/// Why a message did not go out, or what a host said that took it.
 #[derive(Clone, Debug)]
 pub struct Cause<'a> {
     /// RFC 3463, such as `5.1.1`; when it is none, or its class does not fit the fate, `X.0.0` is reported.
@@ -98,23 +96,23 @@ impl Fate<'_> {
         match self {
             Fate::Failed(_) | Fate::Expired(_) => Kind::Failure,
             Fate::Delayed { .. } => Kind::Delay,
-            Fate::Delivered | Fate::Relayed { .. } => Kind::Success,
+            Fate::Delivered | Fate::Relayed(_) => Kind::Success,
         }
     }
 
     fn cause(&self) -> Option<&Cause<'_>> {
         match self {
-            Fate::Failed(cause) | Fate::Expired(cause) | Fate::Delayed { cause, .. } => Some(cause),
-            Fate::Delivered | Fate::Relayed { .. } => None,
+            Fate::Failed(cause)
+            | Fate::Expired(cause)
+            | Fate::Delayed { cause, .. }
+            | Fate::Relayed(cause) => Some(cause),
+            Fate::Delivered => None,
         }
     }
 
     /// The host that spoke last.
     fn host(&self) -> Option<&str> {
-        match self {
-            Fate::Relayed { host } => Some(host),
-            other => other.cause()?.host,
-        }
+        self.cause()?.host
     }
 
     fn action(&self) -> &'static str {
@@ -122,7 +120,7 @@ impl Fate<'_> {
             Fate::Failed(_) | Fate::Expired(_) => "failed",
             Fate::Delayed { .. } => "delayed",
             Fate::Delivered => "delivered",
-            Fate::Relayed { .. } => "relayed",
+            Fate::Relayed(_) => "relayed",
         }
     }
 
@@ -132,7 +130,7 @@ impl Fate<'_> {
             Fate::Failed(_) => ("5", "5.0.0"),
             Fate::Expired(_) => ("45", "4.4.7"),
             Fate::Delayed { .. } => ("4", "4.0.0"),
-            Fate::Delivered | Fate::Relayed { .. } => ("2", "2.0.0"),
+            Fate::Delivered | Fate::Relayed(_) => ("2", "2.0.0"),
         };
         let fits = |status: &&str| is_status(status) && status.starts_with(|class| classes.contains(class));
         self.cause().map(|cause| cause.status).filter(fits).unwrap_or(general)

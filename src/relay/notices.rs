@@ -65,7 +65,7 @@ impl Office {
     }
 }
 
-/// The status and the text of each verdict that is not a delivery, in a form that a report can borrow.
+/// The status and the text of each verdict, in a form that a report can borrow.
 fn causes(active: &Active) -> Vec<(String, String)> {
     let cause = |answer: &Answer| {
         let status = answer.reply.enhanced().map(|e| e.to_string()).unwrap_or_default();
@@ -92,7 +92,7 @@ fn outcomes<'a>(
             Verdict::Deferred(_) => return None,
             Verdict::Delivered(_) => match host {
                 None => Fate::Delivered,
-                Some(host) if !host.reports => Fate::Relayed { host: &host.name },
+                Some(host) if !host.reports => Fate::Relayed(cause()),
                 Some(_) => return None,
             },
         };

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use crate::config::{ClientLine, Config, DomainConfig, Service};
 use crate::limits::{ALIAS_STEPS_MAX, RECIPIENTS_MAX};
-use crate::mail::{Address, Domain, Envelope, LocalPart, Recipient, ReversePath};
+use crate::mail::{Address, Domain, Envelope, LocalPart, Notify, Recipient, ReversePath};
 use crate::smtp::{Enhanced, Reply};
 
 /// The front door that a client came through.
@@ -296,8 +296,12 @@ fn follow(
     }
     let owner = match place(config, address) {
         Place::Alias(domain, rewritten) => {
-            let notify = recipient.notify;
-            for address in rewritten {
+            for (nth, address) in rewritten.into_iter().enumerate() {
+                // One of several answers for success (RFC 3461 §5.2.7.3); of a failure the sender hears always.
+                let notify = match nth {
+                    0 => recipient.notify,
+                    _ => recipient.notify.map(|notify| Notify { success: false, ..notify }),
+                };
                 let next = Recipient { address, notify, orcpt: recipient.orcpt.clone() };
                 follow(config, Some(domain), &next, steps + 1, targets)?;
             }

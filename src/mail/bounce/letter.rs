@@ -64,10 +64,13 @@ fn entry(out: &mut String, outcome: &Outcome<'_>) {
     paragraph(out, "  ", &format!("<{}>", outcome.recipient.address));
     match &outcome.fate {
         Fate::Delivered => paragraph(out, "    ", "It is in the mailbox."),
-        Fate::Relayed { host } => paragraph(
+        Fate::Relayed(cause) => paragraph(
             out,
             "    ",
-            &format!("The host {host} has taken it; that host will not report what becomes of it."),
+            &format!(
+                "The host {} has taken it; that host will not report what becomes of it.",
+                cause.host.unwrap_or("behind this one")
+            ),
         ),
         Fate::Delayed { retry_until, .. } => {
             said(out, &outcome.fate);

@@ -14,6 +14,7 @@ const ORIGINAL: &str = "Received: from bcd.com by bcd.com; now\r\n\
 
 const REFUSED: Cause<'_> =
     Cause { status: "5.1.1", host: Some("xyz.com [192.0.2.25]"), text: "550 5.1.1 No such user" };
+const TAKEN: Cause<'_> = Cause { status: "2.1.5", host: Some("mx.xyz.com"), text: "250 2.1.5 taken" };
 const NO_DOMAIN: Cause<'_> =
     Cause { status: "5.1.2", host: None, text: "the domain xyz.com does not exist (NXDOMAIN)" };
 const BUSY: Cause<'_> = Cause { status: "4.3.2", host: Some("xyz.com"), text: "421-come\n421 later" };
@@ -130,7 +131,7 @@ fn the_sender_hears_of_what_he_asked_for() {
             (Fate::Expired(BUSY), failure),
             (Fate::Delayed { cause: BUSY, retry_until: at(500) }, delay),
             (Fate::Delivered, success),
-            (Fate::Relayed { host: "xyz.com" }, success),
+            (Fate::Relayed(TAKEN), success),
         ] {
             let report = report_on(&envelope(), b"", &[outcome(&x1, fate.clone())]);
             assert_eq!(report.is_some(), wanted, "{caption} {fate:?}");
@@ -170,8 +171,14 @@ fn each_fate_has_its_words_and_its_fields() {
         ),
         (Fate::Delivered, vec!["Subject: Delivered: your mail to", "Action: delivered", "Status: 2.0.0"]),
         (
-            Fate::Relayed { host: "mx.xyz.com" },
-            vec!["The host mx.xyz.com has taken it", "Action: relayed", "Remote-MTA: dns; mx.xyz.com"],
+            Fate::Relayed(TAKEN),
+            vec![
+                "The host mx.xyz.com has taken it",
+                "Action: relayed",
+                "Status: 2.1.5",
+                "Remote-MTA: dns; mx.xyz.com",
+                "Diagnostic-Code: smtp; 250 2.1.5 taken",
+            ],
         ),
     ] {
         let report = text(report_on(&envelope(), ORIGINAL.as_bytes(), &[outcome(&x1, fate)]));

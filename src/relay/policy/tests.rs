@@ -181,6 +181,27 @@ fn a_message_is_cut_into_the_shares_of_those_who_answer_for_it() {
 }
 
 #[test]
+fn of_several_behind_an_alias_one_answers_for_success() {
+    let mut config = config();
+    let alias = |to: &str| (LocalPart::parse("team").unwrap(), Address::parse(to).unwrap());
+    config.domains[0].aliases.extend(["x1@xyz.com", "x2@xyz.com", "x3@xyz.com"].map(alias));
+    let all = Notify { success: true, failure: true, delay: false };
+    for (asked, first, others) in [
+        (None, None, None),
+        (Some(Notify::NEVER), Some(Notify::NEVER), Some(Notify::NEVER)),
+        (Some(all), Some(all), Some(Notify { success: false, ..all })),
+    ] {
+        let mut envelope = Envelope::plain(path("s@else.org"), [Address::parse("team@abc.com").unwrap()]);
+        envelope.recipients[0].notify = asked;
+        envelope.recipients[0].orcpt = Some("rfc822;team@abc.com".to_owned());
+        let shares = shares(&config, &door(BCD, STRANGER), None, &envelope).unwrap();
+        let found = &shares[0].envelope.recipients;
+        assert_eq!(found.iter().map(|r| r.notify).collect::<Vec<_>>(), [first, others, others]);
+        assert!(found.iter().all(|r| r.orcpt.as_deref() == Some("rfc822;team@abc.com")), "{found:?}");
+    }
+}
+
+#[test]
 fn a_circle_of_aliases_is_refused_not_followed() {
     let mut config = config();
     let alias = |to: &str| (LocalPart::parse("round").unwrap(), Address::parse(to).unwrap());
