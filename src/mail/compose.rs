@@ -68,12 +68,17 @@ pub struct Composed {
     pub message_id: String,
 }
 
-/// Completes a message that a user hands in. `start` is the message or its beginning, at least its header
-/// section (see `headers::Gatherer`); bytes after the section are handed on.
+/// Completes a message that a user hands in: any user's, not only an old device's. Figure 5 makes these fields of
+/// what the house knows of him, his name, his domain and the time (step 515), as Figure 2B has a Message-Id that
+/// 2A lacks; RFC 6409 §8 asks a submission server for Date and Message-Id; and RFC 5321 §6.4 allows it where
+/// the server knows the client. Nobody else's message comes here, so a stranger's is passed on as it is. What a
+/// tolerated device alone may get wrong is what could mean two things: line ends, commands, undeclared characters.
 ///
-/// `Return-Path` goes: only final delivery writes one (RFC 5321 §4.4). On top comes our trace line; then Message-Id, Date and From where they are missing or empty; then all
-/// other fields as they are, but for `@domain` behind unqualified addresses. The section ends where
-/// [`Section`] says, and there an empty line is put where none is.
+/// `start` is the message or its beginning, at least its header section (see `headers::Gatherer`); bytes after
+/// the section are handed on. `Return-Path` goes: only final delivery writes one (RFC 5321 §4.4). On top comes
+/// our trace line; then Message-Id, Date and From where they are missing or empty; then all other fields as
+/// they are, but for `@domain` behind unqualified addresses. The section ends where [`Section`] says, and there
+/// an empty line is put where none is.
 pub fn compose(start: &[u8], facts: &Facts<'_>) -> Result<Composed, ComposeError> {
     let section = Section::of(start);
     refuse_loop(&section)?;
