@@ -52,12 +52,12 @@ impl Form {
     /// The message for a host that lacks something, by what a survey has found.
     ///
     /// # Errors
-    /// Why the host cannot have it at all: 5.6.3 or 5.6.7.
+    /// Why the host cannot have it at all: 5.6.3 or 5.6.7; the text goes behind its name.
     pub fn within(mut self, offered: &Extensions, surveyed: Surveyed) -> Result<Self, Reply> {
         let envelope = &mut self.envelope;
         if lacks_utf8(envelope, offered) {
             if surveyed.header {
-                let text = "The header goes beyond ASCII, and the next host does not offer SMTPUTF8";
+                let text = "it does not offer SMTPUTF8, which the header needs";
                 return Err(Reply::new(550, Enhanced(5, 6, 7), text));
             }
             // A recipient whose address needs it is refused by the session.
@@ -68,7 +68,11 @@ impl Form {
                 Finding::SevenBit => {}
                 Finding::Recode(plan) => self.plan = Some(plan),
                 Finding::Impossible(why) => {
-                    return Err(Reply::new(554, Enhanced(5, 6, 3), format!("The message is refused: {why}")));
+                    return Err(Reply::new(
+                        554,
+                        Enhanced(5, 6, 3),
+                        format!("the message does not fit: {why}"),
+                    ));
                 }
             }
             envelope.body = Body::SevenBit;

@@ -115,3 +115,47 @@ pub(super) fn read_pem(path: &Path) -> Result<Vec<u8>, String> {
     };
     files::read_bounded(path, CERTIFICATE_FILE_BYTES_MAX).map_err(in_words)
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::pki_types::CertificateDer;
+
+    use super::*;
+    use crate::time::WallTime;
+    use crate::tls::certificate::tests::TestAuthority;
+
+    fn vouched(authorities: &Authorities, certificate: &CertificateDer<'_>) -> bool {
+        let now = WallTime::from_unix_seconds(1_790_000_000);
+        authorities.outgoing().verify(std::slice::from_ref(certificate), "xyz.com", now).is_ok()
+    }
+
+    #[test]
+    fn a_file_is_followed_and_what_is_no_longer_named_counts_no_more() {
+        let folder = std::env::temp_dir().join(format!("stagepost-authorities-{}", std::process::id()));
+        files::make_private_dir(&folder).unwrap();
+        let (one, other) = (TestAuthority::new(), TestAuthority::new());
+        let (of_one, of_other) = (one.sign("xyz.com"), other.sign("xyz.com"));
+        let file = folder.join("house.pem");
+        let name = file.to_str();
+        let authorities = Authorities::default();
+        let write = |text: &str| files::replace(&file, text.as_bytes()).unwrap();
+        for (caption, change, named, trouble, vouches) in [
+            ("no file is named", None, None, false, [false, false]),
+            ("it is not there", None, name, true, [false, false]),
+            ("it comes", Some(one.pem.as_str()), name, false, [true, false]),
+            ("it is replaced", Some(&other.pem), name, false, [false, true]),
+            ("it breaks: what was read stays", Some("nonsense"), name, true, [false, true]),
+            ("it is mended", Some(&format!("{}{}", one.pem, other.pem)), name, false, [true, true]),
+            ("another is named, which is not there", None, Some("/nowhere/house.pem"), true, [false, false]),
+            ("it is named again", None, name, false, [true, true]),
+            ("it is taken out", None, None, false, [false, false]),
+        ] {
+            change.into_iter().for_each(write);
+            authorities.follow(named);
+            assert_eq!(authorities.trouble().is_some(), trouble, "{caption}: {:?}", authorities.trouble());
+            let found = [&of_one, &of_other].map(|certificate| vouched(&authorities, certificate));
+            assert_eq!(found, vouches, "{caption}");
+        }
+        files::erase(&folder).unwrap();
+    }
+}

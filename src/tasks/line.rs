@@ -279,16 +279,14 @@ impl Line {
         match result {
             Ok(reply) => Attempt::Accepted(self.said(reply)),
             Err(Refusal::Said(reply)) => Attempt::Refused(self.said(reply)),
-            Err(Refusal::Found(reply)) => {
-                let status = reply.enhanced().unwrap_or(Enhanced(4, 0, 0));
-                self.found(reply.code(), status, reply.text())
-            }
+            Err(Refusal::Found(reply)) => self.found(&reply),
         }
     }
 
     /// What we hold against the host, which has not said it.
-    fn found(&self, code: u16, status: Enhanced, what: &str) -> Attempt {
-        Attempt::Refused(Answer::own(code, status, format!("{}: {what}", self.host)))
+    fn found(&self, what: &Reply) -> Attempt {
+        let status = what.enhanced().unwrap_or(Enhanced(4, 0, 0));
+        Attempt::Refused(Answer::own(what.code(), status, format!("{}: {}", self.host, what.text())))
     }
 
     fn said(&self, reply: Reply) -> Answer {
@@ -305,7 +303,8 @@ impl Line {
             return None;
         }
         let why = self.proved().err()?;
-        Some(self.found(550, Enhanced(5, 7, 10), &format!("the mail requires TLS all the way, but {why}")))
+        let text = format!("the mail requires TLS all the way, but {why}");
+        Some(self.found(&Reply::new(550, Enhanced(5, 7, 10), text)))
     }
 
     /// Whether the host is the one that is meant, which MX records without DNSSEC do not prove.
@@ -346,8 +345,8 @@ impl Line {
             while let Some(piece) = body.next().await.map_err(unreadable)? {
                 survey.push(piece);
             }
-            let refused = |reply| Attempt::Refused(Answer { host: None, reply });
-            form = form.within(offered, survey.finish()).map_err(refused)?;
+            let within = form.within(offered, survey.finish());
+            form = within.map_err(|reply| self.found(&reply))?;
         }
         let mut keys = self.station.signing.keys(owner);
         if !self.station.office.borrow().is_authored(owner, id) {

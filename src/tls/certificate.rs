@@ -75,7 +75,7 @@ pub fn self_made(names: &[Domain], now: WallTime) -> Result<String, String> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use rcgen::{BasicConstraints, IsCa, Issuer};
 
