@@ -63,25 +63,35 @@ need_rustup() {
 }
 
 # static_target: the Rust target whose release binary is static on this machine.
-static_target() { printf '%s-unknown-linux-gnu\n' "$(uname -m)"; }
+static_target() { printf '%s-unknown-linux-musl\n' "$(uname -m)"; }
 
-# static_flags: for rustc. The program dies where it panics, so it needs no tables for unwinding; no path of this
-# machine gets into it.
+# need_target TARGET: Rust's own library for it, which comes with the C library that is linked in.
+need_target() {
+    [ -d "$(rustc --print sysroot)/lib/rustlib/$1/lib" ] && return
+    command -v rustup >/dev/null || die "this Rust cannot build for $1: install rustup from https://rustup.rs"
+    say "installing Rust's library for $1"
+    rustup target add "$1" >/dev/null || die "rustup could not install the library for $1"
+}
+
+# static_flags: for rustc. The linker is Rust's own for every processor. The program dies where it panics, so it
+# carries no tables for unwinding, neither its own nor those of the libraries; relative relocations are bits, not
+# 24 bytes each; functions that came out the same are one. No path of this machine gets into it.
 static_flags() {
     local home=${CARGO_HOME:-$HOME/.cargo} source
-    local flags="-C target-feature=+crt-static -C force-unwind-tables=no --remap-path-prefix=$TOP=."
+    local flags="-C linker=rust-lld -C force-unwind-tables=no --remap-path-prefix=$TOP=."
+    flags+=" -C link-arg=-Tscripts/static.ld -C link-arg=--pack-dyn-relocs=relr -C link-arg=--icf=all"
     cargo fetch --quiet
     for source in "$home"/registry/src/*/; do flags+=" --remap-path-prefix=${source%/}=crates"; done
     echo "$flags"
 }
 
-# build_static: the static release binary; its path is left in $BINARY.
+# build_static [TARGET [CROSS]]: the static release binary, for another processor with the C compiler CROSSgcc;
+# its path is left in $BINARY.
 build_static() {
-    local target packed=
-    target=$(static_target)
-    say "building the static release binary"
-    # Relative relocations as bits, not as 24 bytes each, where the linker can.
-    [ "$target" != x86_64-unknown-linux-gnu ] || packed='-C link-arg=-Wl,-z,pack-relative-relocs'
-    RUSTFLAGS="$(static_flags) $packed" cargo build --release --target "$target" --bin stagepost
+    local target=${1:-$(static_target)} cross=${2:-}
+    need_target "$target"
+    say "building the static release binary for $target"
+    env "CC_${target//-/_}=${cross}gcc" "AR_${target//-/_}=${cross}ar" RUSTFLAGS="$(static_flags)" \
+        cargo build --release --target "$target" --bin stagepost
     BINARY=${CARGO_TARGET_DIR:-$TOP/target}/$target/release/stagepost
 }

@@ -15,7 +15,7 @@ use crate::limits::OPEN_SEGMENTS_MAX;
 use crate::spool::{FileName, Flash, FlashError, Listed};
 
 /// A piece of the zero-fill.
-static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+const ZEROS_BYTES: usize = 64 * 1024;
 
 /// One domain's directory, `DIR/spool/DOMAIN`.
 #[derive(Debug)]
@@ -66,10 +66,11 @@ impl FlashFiles {
             Err(rustix::io::Errno::OPNOTSUPP) => {}
             other => other?,
         }
+        let zeros = vec![0; ZEROS_BYTES];
         let mut filled = 0;
         while filled < bytes as usize {
-            let piece = ZEROS.len().min(bytes as usize - filled);
-            file.write_all_at(&ZEROS[..piece], filled as u64)?;
+            let piece = zeros.len().min(bytes as usize - filled);
+            file.write_all_at(&zeros[..piece], filled as u64)?;
             filled += piece;
         }
         file.sync_all()

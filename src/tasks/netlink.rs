@@ -100,7 +100,8 @@ fn vlan_of(interface: &str) -> Option<(&str, u16)> {
 
 /// Takes away the VLANs that we made and that are no longer wanted.
 async fn remove_vlans(handle: &Handle, links: &[LinkMessage], interface: &str) {
-    let is_ours = |l: &&LinkMessage| l.attributes.contains(&LinkAttribute::IfAlias(LINK_MARK.to_owned()));
+    let is_mark = |a: &LinkAttribute| matches!(a, LinkAttribute::IfAlias(alias) if alias == LINK_MARK);
+    let is_ours = |l: &&LinkMessage| l.attributes.iter().any(is_mark);
     for link in links.iter().filter(is_ours).filter(|l| name_of(l) != Some(interface)) {
         let gone = handle.link().del(link.header.index).execute().await.map_err(to_io);
         log::info!("{}: VLAN removed: {gone:?}", name_of(link).unwrap_or("?"));
@@ -188,7 +189,8 @@ impl DefaultRoute {
 const MAIN_TABLE: u32 = RouteHeader::RT_TABLE_MAIN as u32;
 
 fn default_of(route: &RouteMessage, link: &Link) -> Option<DefaultRoute> {
-    let through = route.attributes.contains(&RouteAttribute::Oif(link.index));
+    let is_link = |a: &RouteAttribute| matches!(a, RouteAttribute::Oif(index) if *index == link.index);
+    let through = route.attributes.iter().any(is_link);
     if route.header.destination_prefix_length != 0 || !through {
         return None;
     }
@@ -226,7 +228,8 @@ pub async fn roads(handle: &Handle, routes: &[DefaultRoute]) -> io::Result<Vec<P
 
 async fn own_rules(handle: &Handle, family: IpVersion) -> io::Result<Vec<RuleMessage>> {
     let mut rules = all(handle.rule().get(family).execute()).await?;
-    rules.retain(|rule| rule.attributes.contains(&RuleAttribute::Protocol(RouteProtocol::from(MARK))));
+    let is_mark = |a: &RuleAttribute| matches!(a, RuleAttribute::Protocol(by) if u8::from(*by) == MARK);
+    rules.retain(|rule| rule.attributes.iter().any(is_mark));
     Ok(rules)
 }
 

@@ -1,24 +1,21 @@
-//! Makes an RSA key of 2048 bits. Source: RFC 8017 §3 and A.1.2; the primes are `crypto-primes`' work, and
-//! `ring` checks the whole key again when it is read.
+//! Makes an RSA key of 2048 bits. Source: RFC 8017 §3 and A.1.2, FIPS 186-5 A.1.3; whether a number is prime is
+//! `crypto-primes`' word, and `ring` checks the whole key again when it is read.
 //! Danger: takes seconds on a small processor; not to be called where mail waits.
 
-use std::convert::Infallible;
-
-use crypto_bigint::rand_core::{TryCryptoRng, TryRng};
-use crypto_bigint::{Odd, U1024, U2048};
-use crypto_primes::hazmat::{SetBits, SmallFactorsSieveFactory};
-use crypto_primes::{Flavor, is_prime, sieve_and_find};
+use crypto_bigint::{Limb, Odd, U1024, U2048, Word};
+use crypto_primes::{Flavor, is_prime};
 
 use super::key::{RSA_ALGORITHM, der};
 
 const PRIME_BITS: u32 = 1024;
 const PUBLIC_EXPONENT: u64 = 65537;
+/// Divisors up to here are tried first: five candidates of six have one, and the true test takes long.
+const SMALL_DIVISOR_MAX: Word = 1024;
 
 /// PKCS#8 of a new key. `entropy` fills a buffer with bytes that nobody can guess.
 pub fn generate_rsa_2048(entropy: &mut dyn FnMut(&mut [u8])) -> Vec<u8> {
-    let mut entropy = Entropy(entropy);
     loop {
-        let (one, other) = (prime(&mut entropy), prime(&mut entropy));
+        let (one, other) = (prime(entropy), prime(entropy));
         let (p, q) = if one > other { (one, other) } else { (other, one) };
         if let Some(key) = private_key(&p, &q) {
             let inner = der(0x04, &[&key]);
@@ -27,13 +24,27 @@ pub fn generate_rsa_2048(entropy: &mut dyn FnMut(&mut [u8])) -> Vec<u8> {
     }
 }
 
-/// A prime of 1024 bits whose upper two bits are set, so that two of them make 2048.
-fn prime(entropy: &mut Entropy<'_>) -> U1024 {
-    let sieve = SmallFactorsSieveFactory::new(Flavor::Any, PRIME_BITS, SetBits::TwoMsb)
-        .expect("1024 bits hold primes and fit their type");
-    sieve_and_find(entropy, sieve, |_, candidate| is_prime(Flavor::Any, candidate))
-        .expect("1024 bits fit their type")
-        .expect("the sieve starts anew until there is a prime")
+/// A prime of 1024 bits whose upper two bits are set, so that two of them make 2048. Numbers are drawn, each
+/// anew, until one is prime.
+fn prime(entropy: &mut dyn FnMut(&mut [u8])) -> U1024 {
+    loop {
+        let mut bytes = [0; U1024::BYTES];
+        entropy(&mut bytes);
+        bytes[0] |= 0xc0;
+        bytes[U1024::BYTES - 1] |= 1;
+        let candidate = U1024::from_be_slice(&bytes);
+        if !has_small_divisor(&candidate) && is_prime(Flavor::Any, &candidate) {
+            return candidate;
+        }
+    }
+}
+
+/// Whether something small divides an odd number.
+fn has_small_divisor(odd: &U1024) -> bool {
+    let divides = |divisor: Word| {
+        Limb(divisor).to_nz().into_option().is_some_and(|divisor| odd.rem_limb(divisor) == Limb::ZERO)
+    };
+    (3..SMALL_DIVISOR_MAX).step_by(2).any(divides)
 }
 
 /// An RSAPrivateKey of p > q, or `None` when the exponent has no inverse or the primes are too near to one
@@ -72,33 +83,3 @@ fn integer(bytes: &[u8]) -> Vec<u8> {
     let pad: &[u8] = if digits.first().is_none_or(|first| *first >= 0x80) { &[0] } else { &[] };
     der(0x02, &[pad, digits])
 }
-
-/// The caller's entropy in the form that the prime search asks for.
-struct Entropy<'a>(&'a mut dyn FnMut(&mut [u8]));
-
-impl Entropy<'_> {
-    fn bytes<const N: usize>(&mut self) -> [u8; N] {
-        let mut bytes = [0; N];
-        (self.0)(&mut bytes);
-        bytes
-    }
-}
-
-impl TryRng for Entropy<'_> {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        Ok(u32::from_ne_bytes(self.bytes()))
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        Ok(u64::from_ne_bytes(self.bytes()))
-    }
-
-    fn try_fill_bytes(&mut self, buffer: &mut [u8]) -> Result<(), Infallible> {
-        (self.0)(buffer);
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for Entropy<'_> {}

@@ -42,7 +42,7 @@ const NEEDED: &[i64] = &[
     libc::SYS_exit_group, libc::SYS_gettid, libc::SYS_getpid, libc::SYS_set_tid_address,
     // Signals, and what a process may know of itself.
     libc::SYS_rt_sigaction, libc::SYS_rt_sigprocmask, libc::SYS_rt_sigreturn, libc::SYS_sigaltstack,
-    libc::SYS_tgkill, libc::SYS_getuid, libc::SYS_geteuid, libc::SYS_getgid, libc::SYS_getegid,
+    libc::SYS_tgkill, libc::SYS_tkill, libc::SYS_getuid, libc::SYS_geteuid, libc::SYS_getgid, libc::SYS_getegid,
     libc::SYS_getrandom, libc::SYS_uname, libc::SYS_sysinfo, libc::SYS_prlimit64, libc::SYS_getrusage,
     libc::SYS_capget,
 ];
@@ -66,8 +66,9 @@ const CLOCK: [i64; 3] = [libc::SYS_clock_settime, libc::SYS_clock_adjtime, libc:
 /// announcements on the wire.
 const FAMILIES: [i32; 5] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK, libc::AF_PACKET];
 
-/// Requests on a terminal that put words into another's mouth.
-const FORGING: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
+/// Requests on a terminal that put words into another's mouth: TIOCSTI, TIOCLINUX (asm-generic/ioctls.h). Their
+/// type in `libc` differs with the C library.
+const FORGING: [u64; 2] = [0x5412, 0x541c];
 
 /// What the kernel told the process when it began; `libc` has no name for it.
 const PR_GET_AUXV: i32 = 0x4155_5856;
