@@ -12,7 +12,7 @@ use smol::LocalExecutor;
 
 use crate::caller::SOCKET;
 use crate::config::{CertificateSource, ClockDuty, Config};
-use crate::limits::{DESCRIPTORS_WANTED, STOP_WAIT_S};
+use crate::limits::{CHECKS_WAITING_MAX, DESCRIPTORS_WANTED, OUTGOING_CONNECTIONS_MAX, STOP_WAIT_S};
 use crate::os::clerk::Clerk;
 use crate::os::confine::{self, Confinement, Needs};
 use crate::os::flusher::Flusher;
@@ -134,7 +134,7 @@ async fn serve(
     let certificates = Certificates::new(data.join("certificates"));
     certificates.follow(&config, clock::now().wall);
     let (flusher, flushed) = Flusher::start().map_err(|e| format!("the flusher's thread: {e}"))?;
-    let clerk = Clerk::start().map_err(|e| format!("the clerk's thread: {e}"))?;
+    let (clerk, signer) = clerks()?;
     let secret = secret(&data);
     let guard = guard(&data, machinist.as_deref());
     let station = Station::new(Parts {
@@ -149,6 +149,7 @@ async fn serve(
         nic,
         flusher,
         clerk,
+        signer,
         secret,
         timekeeper,
         log,
@@ -191,6 +192,14 @@ fn open_spools(
         machinist.iter().for_each(|machinist| machinist.feed());
     }
     Ok(())
+}
+
+/// Who checks passwords, and who signs.
+fn clerks() -> Result<(Clerk, Clerk), String> {
+    let start = |name, waiting_max| {
+        Clerk::start(name, waiting_max).map_err(|e| format!("the thread of the {name}: {e}"))
+    };
+    Ok((start("clerk", CHECKS_WAITING_MAX)?, start("signer", OUTGOING_CONNECTIONS_MAX)?))
 }
 
 /// The guard of the console, who lets everybody in where somebody at the box itself asked for that.

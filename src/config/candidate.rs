@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::config::diff::{self, Change, Line};
-use crate::config::grammar::{Spelling, shown};
+use crate::config::grammar::shown;
 use crate::config::text::{self, Problem, Statement};
 use crate::config::{Config, words};
 use crate::limits::{
@@ -136,8 +136,7 @@ impl Store {
     }
 
     /// Puts a statement into the candidate, in the place of one that would contradict it.
-    pub fn set(&mut self, words: &[&str]) -> Result<(), String> {
-        let statement = text::statement_of(words, Spelling::Prefixes)?;
+    pub fn set(&mut self, statement: Statement) -> Result<(), String> {
         let mut statements = self.edited();
         let key = statement.key();
         match statements.iter().position(|other| other.key() == key) {

@@ -120,6 +120,9 @@ fn ports_that_differ(machine: &BoxConfig) -> Lines {
         .collect()
 }
 
+/// The statement that takes a password and keeps its verifier.
+pub const USER_PASSWORD: &str = "domain NAME user LOCALPART password PASSWORD";
+
 /// The table, in the order in which a configuration is printed.
 pub static FORMS: &[Form] = &[
     Form {
@@ -352,7 +355,7 @@ pub static FORMS: &[Form] = &[
         scope: Scope::Domain { read: users::read_client, list: users::clients },
     },
     Form {
-        form: "domain NAME user LOCALPART password PASSWORD",
+        form: USER_PASSWORD,
         help: "may submit with AUTH from anywhere; the password is not kept, only a verifier of it",
         example: "domain bcd.com user b1 password letmein",
         key: Key::Words(4),

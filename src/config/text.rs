@@ -7,7 +7,7 @@ use std::fmt;
 
 use crate::config::argument::{Argument, HIDDEN};
 use crate::config::check;
-use crate::config::forms::{FORMS, Form, Key, Lines, Scope, Taker};
+use crate::config::forms::{FORMS, Form, Key, Lines, Scope, Taker, USER_PASSWORD};
 use crate::config::grammar::{self, Spelling};
 use crate::config::words::{self, is_blank};
 use crate::config::{Config, DomainConfig};
@@ -158,6 +158,11 @@ pub fn statement_of(words: &[&str], spelling: Spelling) -> Result<Statement, Str
     }
     statement.arguments = taker.into_canonical();
     Ok(as_kept(statement, &scratch))
+}
+
+/// Whether [`statement_of`] takes long: a password among the words becomes a verifier, by many rounds.
+pub fn takes_long(words: &[&str], spelling: Spelling) -> bool {
+    grammar::find(&forms(), words, spelling).is_ok_and(|found| FORMS[found.form].form == USER_PASSWORD)
 }
 
 /// What a statement becomes whose own form is never kept: a password is kept as its verifier.

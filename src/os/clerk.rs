@@ -1,10 +1,9 @@
-//! A thread for what takes a while and waits for nothing: the many rounds of a password's verifier. Its queue
-//! is short, because who has to wait longer than that should come again later.
+//! A thread for what takes a while and waits for nothing: the many rounds of a password's verifier, 2.3 ms on a
+//! desktop processor and ten to thirty times that on a small ARM core; an RSA signature, 0.7 ms. Its queue is
+//! short, because who has to wait longer than that should come again later.
 
 use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::{io, thread};
-
-use crate::limits::CHECKS_WAITING_MAX;
 
 /// Something to compute. It sends its own result.
 pub type Work = Box<dyn FnOnce() + Send>;
@@ -16,11 +15,11 @@ pub struct Clerk {
 }
 
 impl Clerk {
-    /// Starts the thread.
-    pub fn start() -> io::Result<Clerk> {
-        let (work, waiting) = mpsc::sync_channel::<Work>(CHECKS_WAITING_MAX);
+    /// Starts the thread under this name; so much work may wait for it.
+    pub fn start(name: &str, waiting_max: usize) -> io::Result<Clerk> {
+        let (work, waiting) = mpsc::sync_channel::<Work>(waiting_max);
         let run = move || waiting.into_iter().for_each(|work| work());
-        thread::Builder::new().name("clerk".to_owned()).spawn(run)?;
+        thread::Builder::new().name(name.to_owned()).spawn(run)?;
         Ok(Clerk { work })
     }
 
@@ -30,7 +29,7 @@ impl Clerk {
             Ok(()) => true,
             Err(TrySendError::Full(_)) => false,
             Err(TrySendError::Disconnected(_)) => {
-                log::error!("the clerk's thread has died");
+                log::error!("a clerk's thread has died");
                 false
             }
         }
@@ -41,18 +40,20 @@ impl Clerk {
 mod tests {
     use super::*;
 
+    const WAITING_MAX: usize = 4;
+
     #[test]
     fn what_finds_no_room_is_refused_and_the_rest_is_done() {
-        let clerk = Clerk::start().unwrap();
+        let clerk = Clerk::start("clerk", WAITING_MAX).unwrap();
         let (go, wait) = mpsc::channel::<()>();
         let (tell, told) = mpsc::channel();
         assert!(clerk.give(Box::new(move || wait.recv().expect("the test says go"))));
         let mut taken = 0;
-        for n in 0..2 * CHECKS_WAITING_MAX {
+        for n in 0..2 * WAITING_MAX {
             let tell = tell.clone();
             taken += usize::from(clerk.give(Box::new(move || tell.send(n).expect("the test listens"))));
         }
-        assert!((CHECKS_WAITING_MAX - 1..=CHECKS_WAITING_MAX).contains(&taken), "{taken}");
+        assert!((WAITING_MAX - 1..=WAITING_MAX).contains(&taken), "{taken}");
         go.send(()).unwrap();
         drop(tell);
         assert_eq!(told.iter().count(), taken);

@@ -5,6 +5,8 @@ use std::io;
 use std::rc::Rc;
 
 use crate::config::candidate::{Refusal, Saved};
+use crate::config::grammar::Spelling;
+use crate::config::text::Statement;
 use crate::config::{Problem, text};
 use crate::console::commands::Edit;
 use crate::console::report::{FormerConfig, Report};
@@ -42,8 +44,7 @@ async fn carry_out(
     let store = &station.settings.store;
     Ok(match edit {
         Edit::Set(list) => {
-            let list: Vec<&str> = list.iter().map(String::as_str).collect();
-            let set = store.borrow_mut().set(&list);
+            let set = statement(station, list).await.and_then(|statement| store.borrow_mut().set(statement));
             set.map(|()| Report::Done(next_step(station))).map_err(|why| vec![why])
         }
         Edit::Delete(list) => {
@@ -76,6 +77,20 @@ async fn carry_out(
         }
         Edit::Import => import(station, talk).await?,
     })
+}
+
+/// The statement that is typed. The many rounds of a password in it would hold up the loop.
+async fn statement(station: &Station, list: Vec<String>) -> Result<Statement, String> {
+    let words: Vec<&str> = list.iter().map(String::as_str).collect();
+    if !text::takes_long(&words, Spelling::Prefixes) {
+        return text::statement_of(&words, Spelling::Prefixes);
+    }
+    let job = move || {
+        let words: Vec<&str> = list.iter().map(String::as_str).collect();
+        text::statement_of(&words, Spelling::Prefixes)
+    };
+    let read = station.compute(job).await;
+    read.unwrap_or_else(|| Err("the box has too much to do; try it again in a while".to_owned()))
 }
 
 /// What an edit has led to.

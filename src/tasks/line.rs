@@ -350,7 +350,7 @@ impl Line {
         }
         let mut keys = self.station.signing.keys(owner);
         if !self.station.office.borrow().is_authored(owner, id) {
-            keys = Rc::from([]);
+            keys = Arc::from([]);
         }
         let known = self.station.office.borrow().signatures(owner, id).filter(|_| form.is_unchanged());
         match known {
@@ -363,7 +363,11 @@ impl Line {
         while let Some(piece) = body.next().await.map_err(unreadable)? {
             measure.body(piece);
         }
-        let (octets, signatures) = measure.finish(owner, &keys, clock::now().wall);
+        let (owner_too, now) = (owner.clone(), clock::now().wall);
+        let signed = self.station.sign(move || measure.finish(&owner_too, &keys, now)).await;
+        let (octets, signatures) =
+            signed.ok_or_else(|| unreached(Enhanced(4, 3, 2), "the box is stopping".into()))?;
+        let signatures: Rc<str> = signatures.into();
         if form.is_unchanged() {
             self.station.office.borrow_mut().keep_signatures(owner, id, signatures.clone());
         }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::console::dkim::{DkimRecord, DkimReport};
 use crate::limits::CERTIFICATE_FILE_BYTES_MAX;
@@ -24,7 +25,7 @@ pub struct Signing {
 /// One domain's keys.
 struct Ring {
     selector: Selector,
-    keys: Rc<[SigningKey]>,
+    keys: Arc<[SigningKey]>,
     making: bool,
     trouble: Option<String>,
 }
@@ -36,8 +37,8 @@ impl Signing {
     }
 
     /// The keys that sign a domain's mail: none where it signs nothing.
-    pub fn keys(&self, domain: &Domain) -> Rc<[SigningKey]> {
-        self.rings.borrow().get(domain).map_or_else(|| Rc::from([]), |ring| ring.keys.clone())
+    pub fn keys(&self, domain: &Domain) -> Arc<[SigningKey]> {
+        self.rings.borrow().get(domain).map_or_else(|| Arc::from([]), |ring| ring.keys.clone())
     }
 
     /// What the operator should look at.

@@ -62,6 +62,8 @@ pub struct Station {
     pub flusher: Flusher,
     /// Checks passwords.
     pub clerk: Clerk,
+    /// Signs mail: apart, so that who guesses passwords does not hold it up.
+    pub signer: Clerk,
     /// Failed AUTH commands.
     pub guesses: Rc<RefCell<Guesses>>,
     /// Makes up what unknown users seem to have (RFC 5802 §9 asks for the same at each attempt).
@@ -146,6 +148,7 @@ pub struct Parts {
     pub nic: NicKeeper,
     pub flusher: Flusher,
     pub clerk: Clerk,
+    pub signer: Clerk,
     pub secret: [u8; 32],
     pub timekeeper: Timekeeper,
     pub log: Arc<Ring>,
@@ -158,7 +161,7 @@ impl Station {
     pub fn new(parts: Parts) -> Rc<Self> {
         let Parts { executor, data, settings, notices, guard, office, resolver, certificates, nic, .. } =
             parts;
-        let Parts { flusher, timekeeper, clerk, secret, log, confinement, machinist, .. } = parts;
+        let Parts { flusher, timekeeper, clerk, signer, secret, log, confinement, machinist, .. } = parts;
         let meters = Meters::default();
         meters.started.set(clock::mono());
         let wear = WearMeter::start(&data);
@@ -182,6 +185,7 @@ impl Station {
             nic,
             flusher,
             clerk,
+            signer,
             guesses: Rc::default(),
             secret,
             watchers: Watchers::default(),
@@ -252,12 +256,13 @@ impl Station {
 
     /// Computes something on the clerk's thread; `None` when too much waits for that, or the daemon ends.
     pub async fn compute<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-        let (sender, result) = smol::channel::bounded(1);
-        let taken = self.clerk.give(Box::new(move || {
-            // Whoever asked may have stopped waiting.
-            let _ = sender.try_send(job());
-        }));
-        if taken { result.recv().await.ok() } else { None }
+        by_clerk(&self.clerk, job).await
+    }
+
+    /// Signs a message on the signer's thread, which has room for every connection's; `None` when the daemon
+    /// ends.
+    pub async fn sign<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        by_clerk(&self.signer, job).await
     }
 
     /// Hands to the flusher what is due to be written at `now`.
@@ -360,6 +365,15 @@ impl Station {
             idle.remove(key);
         }
     }
+}
+
+async fn by_clerk<T: Send + 'static>(clerk: &Clerk, job: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (sender, result) = smol::channel::bounded(1);
+    let taken = clerk.give(Box::new(move || {
+        // Whoever asked may have stopped waiting.
+        let _ = sender.try_send(job());
+    }));
+    if taken { result.recv().await.ok() } else { None }
 }
 
 fn stopping() -> Reply {

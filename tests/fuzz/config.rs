@@ -1,7 +1,8 @@
 //! A configuration as text: whatever it says, it is refused with reasons or reads back as itself.
 
 use stagepost::config::candidate::Store;
-use stagepost::config::{Config, parse, print, words};
+use stagepost::config::grammar::Spelling;
+use stagepost::config::{Config, parse, print, text, words};
 
 pub fn config(data: &[u8]) {
     match parse(data) {
@@ -20,13 +21,13 @@ pub fn config(data: &[u8]) {
 }
 
 /// The same lines, one after another, as the console takes them.
-fn statements(text: &str) {
+fn statements(lines: &str) {
     let mut store = Store::new(Config::default(), "");
-    for line in text.lines().take(50) {
+    for line in lines.lines().take(50) {
         let Ok(words) = words::split(line) else { continue };
         let told = match words.split_first() {
             Some((&"delete", rest)) => store.delete(rest).map(|_| ()),
-            _ => store.set(&words),
+            _ => text::statement_of(&words, Spelling::Prefixes).and_then(|statement| store.set(statement)),
         };
         if let Err(told) = told {
             assert!(!told.contains(char::is_control), "{told:?}");

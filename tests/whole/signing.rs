@@ -176,3 +176,26 @@ fn mail_that_only_passes_is_not_signed() {
     let message = postfix.message("forged");
     assert!(message.fields("DKIM-Signature").is_empty(), "{}", message.raw);
 }
+
+/// The loop has its other sessions to look after meanwhile.
+#[test]
+fn signatures_are_made_beside_the_event_loop() {
+    const MESSAGES: u32 = 10;
+    /// An RSA signature takes more than this on any processor there is.
+    const SIGNATURE: Duration = Duration::from_micros(100);
+    let Some(world) = world(BOTH) else { return };
+    let postfix = Mta::postfix(&world.remote, "xyz.com", DNS);
+    keys_of_openssl(&world);
+    let box_ = Stagepost::start(&world.device, &config(""));
+    records(&box_);
+    let before = box_.thread_ran("signer");
+    for n in 1..=MESSAGES {
+        let text = format!("From: b1@bcd.com\nSubject: number {n}\n\nhello\n");
+        let sent = box_.sendmail(&["-f", "b1@bcd.com", "x1@xyz.com"], &text);
+        assert_eq!(sent.code, 0, "{}", sent.err);
+        let message = postfix.message(&format!("number {n}"));
+        assert_eq!(message.fields("DKIM-Signature").len(), 2, "{}", message.raw);
+    }
+    let ran = box_.thread_ran("signer") - before;
+    assert!(ran >= MESSAGES * SIGNATURE, "{MESSAGES} messages took the signer {ran:?}");
+}

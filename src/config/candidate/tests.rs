@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::grammar::Spelling;
 
 const START: &str = "box name abc.com\nbox address 10.0.0.1\ndomain bcd.com address 10.0.0.7\n";
 
@@ -16,7 +17,8 @@ fn at(seconds: u64) -> Now {
 }
 
 fn set(store: &mut Store, line: &str) {
-    store.set(&words::split(line).unwrap()).unwrap();
+    let words = words::split(line).unwrap();
+    store.set(text::statement_of(&words, Spelling::Prefixes).unwrap()).unwrap();
 }
 
 fn delete(store: &mut Store, line: &str) -> Result<usize, String> {

@@ -5,6 +5,7 @@ use std::net::{IpAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -245,6 +246,18 @@ impl<'h> Stagepost<'h> {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
         line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// For how long a thread of the daemon has had a processor so far.
+    pub fn thread_ran(&self, name: &str) -> Duration {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        let is_named = |path: &PathBuf| {
+            std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim_end() == name)
+        };
+        let path = threads.map(|entry| entry.unwrap().path()).find(is_named);
+        let path = path.unwrap_or_else(|| panic!("the daemon has a thread {name}"));
+        let told = std::fs::read_to_string(path.join("schedstat")).unwrap();
+        Duration::from_nanos(told.split(' ').next().unwrap().parse().unwrap())
     }
 
     pub fn kill9(&mut self) {
