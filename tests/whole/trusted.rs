@@ -116,7 +116,7 @@ fn an_authority_is_looked_at_before_it_counts_and_gone_when_it_is_taken_out() {
     let Some(world) = world(BOTH) else { return };
     let house = Authority::new(&world.remote, "house");
     let postfix = postfix(&house, &world.remote, "xyz.com", &[]);
-    let box_ = Stagepost::start(&world.device, CONFIG);
+    let mut box_ = Stagepost::start(&world.device, CONFIG);
     let file = trusted_file(&world);
     let statement = format!("box authority {}", file.display());
     // Outside: `check` looks at the file as `commit` does.
@@ -158,5 +158,20 @@ fn an_authority_is_looked_at_before_it_counts_and_gone_when_it_is_taken_out() {
     box_.console_text(&["commit"]);
     send(&box_, "b1@bcd.com", "x1@xyz.com", "unsealed");
     box_.await_log("xyz.com: TLS is required, but its certificate does not do: ");
-    assert_eq!(postfix.messages().len(), 1);
+    // A file that broke keeps no box from starting; it is an alarm, and vouches for nobody.
+    box_.console_text(&["set", &statement]);
+    box_.console_text(&["commit"]);
+    std::fs::write(&file, "nonsense").unwrap();
+    box_.stop();
+    box_.restart();
+    let alarms = box_.console(&["show", "status"])["alarms"].to_string();
+    assert!(alarms.contains("box authority: ") && alarms.contains("it holds no certificate"), "{alarms}");
+    let shown = box_.console_text(&["show", "certificates"]);
+    let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(shown.contains("an authority from /") && shown.contains("it holds no certificate"), "{shown}");
+    send(&box_, "b1@bcd.com", "x2@xyz.com", "broken");
+    box_.await_log(
+        "x2@xyz.com... Deferred: 451 4.7.5 xyz.com: TLS is required, but its certificate does not do: ",
+    );
+    assert!(postfix.messages().iter().all(|m| m.fields("Subject") != ["broken"]));
 }
