@@ -158,7 +158,6 @@ impl Visit {
 
     /// Does what the session asks for.
     async fn act(&mut self) {
-        self.drain_content();
         while let Some(action) = self.session.next_action() {
             match action {
                 Action::ResolvePeer | Action::Close => {}
@@ -191,8 +190,9 @@ impl Visit {
                     self.session.answer(clock::mono(), reply);
                 }
             }
-            self.drain_content();
         }
+        // Behind the actions: it may be of a message that begins only among them.
+        self.drain_content();
     }
 
     /// Does the handshake that is due. What came before it in the clear counts for nothing.

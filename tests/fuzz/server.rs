@@ -154,10 +154,14 @@ impl Dialogue {
         self.session.sent(said.len());
         self.output.extend(&said);
         assert!(self.session.content_len() as u64 <= CONTENT_MAX.min(MESSAGE_BYTES_MAX as u64));
-        self.content.extend(self.session.take_content());
         while let Some(action) = self.session.next_action() {
+            if let Action::Message { .. } = action {
+                self.content.extend(self.session.take_content());
+            }
             self.act(&action);
         }
+        // Behind the actions: it may be of a message that begins only among them.
+        self.content.extend(self.session.take_content());
     }
 
     fn act(&mut self, action: &Action) {
