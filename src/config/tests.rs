@@ -91,305 +91,295 @@ fn every_form_has_help_and_an_example_that_it_takes() {
     }
 }
 
+/// What is wrong with a statement, the statement, and what its writer is told.
+const WRONG: &[(&str, &str, &str)] = &[
+    ("first word", "bocks name abc.com", "`bocks` is unknown; write box or domain"),
+    ("first word, nearly", "domian bcd.com ehlo a", "`domian` is unknown; did you mean `domain`?"),
+    ("second word, nearly", "box nmae abc.com", "`nmae` is unknown after `box`; did you mean `name`?"),
+    (
+        "third word, nearly",
+        "domain bcd.com helo x",
+        "`helo` is unknown after `domain bcd.com`; did you mean `ehlo`?",
+    ),
+    (
+        "abbreviated",
+        "box add 10.0.0.1",
+        "`add` is unknown after `box`; write name, interface, address, gateway, nameserver, host, port, postmaster, authority, flash, timeserver, clock or syslog",
+    ),
+    (
+        "a file beside the daemon",
+        "box authority ca.pem",
+        "`ca.pem` is no file; write its whole path, as in /data/authority.pem",
+    ),
+    ("too short", "box name", "`box name` is not complete; the form is `box name HOST`"),
+    ("too long", "box name a b", "`b` is too much; the form is `box name HOST`"),
+    (
+        "too short in the middle",
+        "domain bcd.com retry first 5m",
+        "`domain bcd.com retry first 5m` is not complete; the form is `domain NAME retry first DURATION max DURATION expire DURATION`",
+    ),
+    (
+        "no host name",
+        "domain bcd.com ehlo bcd_com",
+        "`bcd_com` is no host name; write letters, digits and inner hyphens parted by dots, as in mail.example.com",
+    ),
+    ("final dot", "box name abc.com.", "`abc.com.` is no host name; write abc.com without the final dot"),
+    (
+        "address as a name",
+        "domain 10.0.0.1 address 10.0.0.1",
+        "`10.0.0.1` is no host name; write letters, digits and inner hyphens parted by dots, as in mail.example.com",
+    ),
+    (
+        "no address",
+        "box address 10.0.0.256",
+        "`10.0.0.256` is no IP address; write it as 192.0.2.1 or 2001:db8::1",
+    ),
+    (
+        "any address",
+        "box address 0.0.0.0",
+        "`0.0.0.0` is no address of one host; write it as 192.0.2.1 or 2001:db8::1",
+    ),
+    (
+        "mapped address",
+        "box address ::ffff:10.0.0.1",
+        "`::ffff:10.0.0.1` is no plain IP address; write it as 10.0.0.1",
+    ),
+    (
+        "long prefix",
+        "box address 10.0.0.1/33",
+        "`33` is no prefix length; write a number from 1 to 32 after 10.0.0.1/",
+    ),
+    (
+        "signed prefix",
+        "box address 10.0.0.1/+8",
+        "`+8` is no prefix length; write a number from 1 to 32 after 10.0.0.1/",
+    ),
+    (
+        "host bits",
+        "domain bcd.com client 10.1.2.3/16",
+        "`10.1.2.3/16` has bits set past its prefix; write 10.1.0.0/16 for the network or 10.1.2.3 for the one host",
+    ),
+    (
+        "host bits of IPv6",
+        "domain bcd.com client 2001:db8::1/32",
+        "`2001:db8::1/32` has bits set past its prefix; write 2001:db8::/32 for the network or 2001:db8::1 for the one host",
+    ),
+    ("zero port", "box port smtp 0", "`0` is no port; write a number from 1 to 65535"),
+    ("big port", "domain bcd.com forward a.b:65536", "`65536` is no port; write a number from 1 to 65535"),
+    ("service", "box port stmp 25", "`stmp` is unknown after `box port`; did you mean `smtp`?"),
+    (
+        "bare IPv6 port",
+        "domain bcd.com forward [2001:db8::1:25",
+        "`[2001:db8::1:25` is no IPv6 address with a port; write it as [2001:db8::1]:25",
+    ),
+    (
+        "NIC of 16",
+        "box interface abcdefghijklmnop",
+        "`abcdefghijklmnop` is no name of a NIC; write at most 15 letters, as in eth0",
+    ),
+    ("NIC with a slash", "box interface a/b", "`a/b` is no name of a NIC; write it as in eth0, or none"),
+    (
+        "whole address",
+        "domain bcd.com mailbox b2@bcd.com",
+        "`b2@bcd.com` is no local part; write only what stands before the @, as in b1",
+    ),
+    (
+        "half address",
+        "box postmaster ann",
+        "`ann` is no address; the address has no @; write it as in b1@bcd.com",
+    ),
+    (
+        "no unit",
+        "domain bcd.com retry first 5 max 4h expire 5d",
+        "`5` is no duration; write a number and s, m, h or d, as in 90s, 5m, 4h, 5d",
+    ),
+    (
+        "no time",
+        "domain bcd.com retry first 0s max 4h expire 5d",
+        "`0s` is no useful duration; write at least 1s",
+    ),
+    (
+        "age",
+        "domain bcd.com retry first 5m max 4h expire 101d",
+        "`101d` is no useful duration; write at most 100d",
+    ),
+    (
+        "first over max",
+        "domain bcd.com retry first 5h max 4h expire 5d",
+        "the first delay 5h is longer than the longest, 4h; swap them",
+    ),
+    (
+        "first over expire",
+        "domain bcd.com retry first 2h max 4h expire 1h",
+        "mail expires after 1h before its first retry after 2h; make expire longer",
+    ),
+    (
+        "no connections",
+        "domain bcd.com limit connections 0",
+        "`0` is no number of connections; write a number from 1 to 1000",
+    ),
+    (
+        "a device, twice",
+        "domain bcd.com client 10.0.0.9 tolerant tolerant",
+        "`tolerant` stands there twice; write it once",
+    ),
+    (
+        "a password not shown",
+        "domain bcd.com route default a.b user b password (hidden)",
+        "`(hidden)` stands for a password that is not shown; write the password",
+    ),
+    (
+        "a password beyond ASCII",
+        "domain bcd.com user b1 password s\u{e9}same",
+        "a user or a password is of ASCII's letters, digits, signs and blanks",
+    ),
+    ("no password", "domain bcd.com user b1 password \"\"", "a user or a password has 1 to 128 characters"),
+    (
+        "no verifier",
+        "domain bcd.com user b1 verifier SCRAM-SHA-256$1",
+        "this is no verifier; write `password` and the password instead",
+    ),
+    (
+        "a password for any host",
+        "domain bcd.com route default mx user b password c",
+        "`user` is unknown after `domain bcd.com route default mx`; write tls",
+    ),
+    ("open quote", "domain bcd.com mailbox \"b", "the quote has no end; write a second \" after it"),
+    ("bare CR", "box\rname a", "the line holds the control character \\r; write plain text"),
+];
+
 #[test]
 fn wrong_statements_are_told_what_would_be_right() {
-    for (caption, line, what) in [
-        ("first word", "bocks name abc.com", "`bocks` is unknown; write box or domain"),
-        ("first word, nearly", "domian bcd.com ehlo a", "`domian` is unknown; did you mean `domain`?"),
-        ("second word, nearly", "box nmae abc.com", "`nmae` is unknown after `box`; did you mean `name`?"),
-        (
-            "third word, nearly",
-            "domain bcd.com helo x",
-            "`helo` is unknown after `domain bcd.com`; did you mean `ehlo`?",
-        ),
-        (
-            "abbreviated",
-            "box add 10.0.0.1",
-            "`add` is unknown after `box`; write name, interface, address, gateway, nameserver, host, port, postmaster, authority, flash, timeserver, clock or syslog",
-        ),
-        (
-            "a file beside the daemon",
-            "box authority ca.pem",
-            "`ca.pem` is no file; write its whole path, as in /data/authority.pem",
-        ),
-        ("too short", "box name", "`box name` is not complete; the form is `box name HOST`"),
-        ("too long", "box name a b", "`b` is too much; the form is `box name HOST`"),
-        (
-            "too short in the middle",
-            "domain bcd.com retry first 5m",
-            "`domain bcd.com retry first 5m` is not complete; the form is `domain NAME retry first DURATION max DURATION expire DURATION`",
-        ),
-        (
-            "no host name",
-            "domain bcd.com ehlo bcd_com",
-            "`bcd_com` is no host name; write letters, digits and inner hyphens parted by dots, as in mail.example.com",
-        ),
-        ("final dot", "box name abc.com.", "`abc.com.` is no host name; write abc.com without the final dot"),
-        (
-            "address as a name",
-            "domain 10.0.0.1 address 10.0.0.1",
-            "`10.0.0.1` is no host name; write letters, digits and inner hyphens parted by dots, as in mail.example.com",
-        ),
-        (
-            "no address",
-            "box address 10.0.0.256",
-            "`10.0.0.256` is no IP address; write it as 192.0.2.1 or 2001:db8::1",
-        ),
-        (
-            "any address",
-            "box address 0.0.0.0",
-            "`0.0.0.0` is no address of one host; write it as 192.0.2.1 or 2001:db8::1",
-        ),
-        (
-            "mapped address",
-            "box address ::ffff:10.0.0.1",
-            "`::ffff:10.0.0.1` is no plain IP address; write it as 10.0.0.1",
-        ),
-        (
-            "long prefix",
-            "box address 10.0.0.1/33",
-            "`33` is no prefix length; write a number from 1 to 32 after 10.0.0.1/",
-        ),
-        (
-            "signed prefix",
-            "box address 10.0.0.1/+8",
-            "`+8` is no prefix length; write a number from 1 to 32 after 10.0.0.1/",
-        ),
-        (
-            "host bits",
-            "domain bcd.com client 10.1.2.3/16",
-            "`10.1.2.3/16` has bits set past its prefix; write 10.1.0.0/16 for the network or 10.1.2.3 for the one host",
-        ),
-        (
-            "host bits of IPv6",
-            "domain bcd.com client 2001:db8::1/32",
-            "`2001:db8::1/32` has bits set past its prefix; write 2001:db8::/32 for the network or 2001:db8::1 for the one host",
-        ),
-        ("zero port", "box port smtp 0", "`0` is no port; write a number from 1 to 65535"),
-        (
-            "big port",
-            "domain bcd.com forward a.b:65536",
-            "`65536` is no port; write a number from 1 to 65535",
-        ),
-        ("service", "box port stmp 25", "`stmp` is unknown after `box port`; did you mean `smtp`?"),
-        (
-            "bare IPv6 port",
-            "domain bcd.com forward [2001:db8::1:25",
-            "`[2001:db8::1:25` is no IPv6 address with a port; write it as [2001:db8::1]:25",
-        ),
-        (
-            "NIC of 16",
-            "box interface abcdefghijklmnop",
-            "`abcdefghijklmnop` is no name of a NIC; write at most 15 letters, as in eth0",
-        ),
-        ("NIC with a slash", "box interface a/b", "`a/b` is no name of a NIC; write it as in eth0, or none"),
-        (
-            "whole address",
-            "domain bcd.com mailbox b2@bcd.com",
-            "`b2@bcd.com` is no local part; write only what stands before the @, as in b1",
-        ),
-        (
-            "half address",
-            "box postmaster ann",
-            "`ann` is no address; the address has no @; write it as in b1@bcd.com",
-        ),
-        (
-            "no unit",
-            "domain bcd.com retry first 5 max 4h expire 5d",
-            "`5` is no duration; write a number and s, m, h or d, as in 90s, 5m, 4h, 5d",
-        ),
-        (
-            "no time",
-            "domain bcd.com retry first 0s max 4h expire 5d",
-            "`0s` is no useful duration; write at least 1s",
-        ),
-        (
-            "age",
-            "domain bcd.com retry first 5m max 4h expire 101d",
-            "`101d` is no useful duration; write at most 100d",
-        ),
-        (
-            "first over max",
-            "domain bcd.com retry first 5h max 4h expire 5d",
-            "the first delay 5h is longer than the longest, 4h; swap them",
-        ),
-        (
-            "first over expire",
-            "domain bcd.com retry first 2h max 4h expire 1h",
-            "mail expires after 1h before its first retry after 2h; make expire longer",
-        ),
-        (
-            "no connections",
-            "domain bcd.com limit connections 0",
-            "`0` is no number of connections; write a number from 1 to 1000",
-        ),
-        (
-            "a device, twice",
-            "domain bcd.com client 10.0.0.9 tolerant tolerant",
-            "`tolerant` stands there twice; write it once",
-        ),
-        (
-            "a password not shown",
-            "domain bcd.com route default a.b user b password (hidden)",
-            "`(hidden)` stands for a password that is not shown; write the password",
-        ),
-        (
-            "a password beyond ASCII",
-            "domain bcd.com user b1 password s\u{e9}same",
-            "a user or a password is of ASCII's letters, digits, signs and blanks",
-        ),
-        (
-            "no password",
-            "domain bcd.com user b1 password \"\"",
-            "a user or a password has 1 to 128 characters",
-        ),
-        (
-            "no verifier",
-            "domain bcd.com user b1 verifier SCRAM-SHA-256$1",
-            "this is no verifier; write `password` and the password instead",
-        ),
-        (
-            "a password for any host",
-            "domain bcd.com route default mx user b password c",
-            "`user` is unknown after `domain bcd.com route default mx`; write tls",
-        ),
-        ("open quote", "domain bcd.com mailbox \"b", "the quote has no end; write a second \" after it"),
-        ("bare CR", "box\rname a", "the line holds the control character \\r; write plain text"),
-    ] {
+    for (caption, line, what) in WRONG.iter().copied() {
         assert_eq!(parse_statement(line).unwrap_err(), what, "{caption}");
     }
 }
 
-#[test]
-fn statements_that_do_not_go_together_are_refused_with_their_line() {
-    for (caption, text, wanted) in [
-        (
-            "two domains with one address",
-            "domain bcd.com address 10.0.0.7\ndomain cde.com address 10.0.0.7",
-            &["2: 10.0.0.7 is the address of bcd.com already; give cde.com an address of its own"][..],
-        ),
-        (
-            "a prefix length is missing",
-            "domain bcd.com address 10.0.0.7\nbox interface eth0\nbox address 2001:db8::1",
-            &[
-                "1: the length of the prefix is missing, which the box needs to add 10.0.0.7 to eth0; write it as 10.0.0.7/24",
-                "3: the length of the prefix is missing, which the box needs to add 2001:db8::1 to eth0; write it as 2001:db8::1/64",
-            ],
-        ),
-        (
-            "two values",
-            "box name a.com\nbox name b.com",
-            &["2: this contradicts line 1, `box name a.com`; keep one"],
-        ),
-        (
-            "two addresses of one family",
-            "domain bcd.com address 10.0.0.7\ndomain bcd.com address ::7\ndomain bcd.com address 10.0.0.8",
-            &["3: this contradicts line 1, `domain bcd.com address 10.0.0.7`; keep one"],
-        ),
-        (
-            "DHCP without a NIC",
-            "box address dhcp",
-            &["1: DHCP needs to know the NIC; add `box interface NIC`"],
-        ),
-        (
-            "DHCP and a fixed address",
-            "box interface eth0\nbox address dhcp\nbox address 10.0.0.7/24",
-            &["3: this contradicts line 2, `box address dhcp`; keep one"],
-        ),
-        (
-            "two routes for one destination",
-            "domain bcd.com address 10.0.0.7\ndomain bcd.com route default mx\ndomain bcd.com route default 10.0.0.9",
-            &["3: this contradicts line 2, `domain bcd.com route default mx`; keep one"],
-        ),
-        (
-            "no address",
-            "\ndomain bcd.com ehlo a.b",
-            &["2: bcd.com has no address; add `domain bcd.com address IP`"],
-        ),
-        (
-            "a wrong address is not a missing one too",
-            "domain bcd.com ehlo a.b\ndomain bcd.com address 10.0.0",
-            &["2: `10.0.0` is no IP address; write it as 192.0.2.1 or 2001:db8::1"],
-        ),
-        (
-            "four name servers",
-            "box nameserver 10.0.0.1\nbox nameserver 10.0.0.2\nbox nameserver 10.0.0.3\nbox nameserver 10.0.0.4",
-            &["4: one name server too many; keep at most 3"],
-        ),
-        (
-            "one port twice",
-            "box port submission 25",
-            &["1: submission and smtp both listen on port 25; give each its own"],
-        ),
-        (
-            "a route to the box",
-            "box address 10.0.0.1\ndomain bcd.com address 10.0.0.7\ndomain bcd.com route default 10.0.0.1",
-            &["3: 10.0.0.1 is the box's own address: mail would run in a circle; name another host"],
-        ),
-        (
-            "a forward to a domain of the box",
-            "box port smtp 2525\ndomain bcd.com address 10.0.0.7\ndomain cde.com address ::8\ndomain bcd.com forward [::8]:2525",
-            &["4: ::8 is the address of cde.com: mail would run in a circle; name another host"],
-        ),
-        (
-            "a route to a static name of the box",
-            "box host 10.0.0.7 relay.net\ndomain bcd.com address 10.0.0.7\ndomain bcd.com route xyz.com relay.net",
-            &[
-                "3: relay.net is 10.0.0.7, the address of bcd.com: mail would run in a circle; name another host",
-            ],
-        ),
-        (
-            "a route of a hosted domain to itself",
-            "domain bcd.com address 10.0.0.7\ndomain bcd.com route bcd.com bcd.com",
-            &["2: bcd.com is a name of this box: mail would run in a circle; name another host"],
-        ),
-        (
-            "a mailbox twice and an alias of it",
-            "domain b.com address ::7\ndomain b.com mailbox b2\ndomain b.com mailbox B2\ndomain b.com alias b2 x@y.z",
-            &[
-                "3: B2 has a mailbox already, and case does not tell users apart; keep one",
-                "4: b2 of b.com has a mailbox; keep that or the alias",
-            ],
-        ),
-        (
-            "a tolerated stranger",
-            "domain b.com address ::7\ndomain b.com client 172.16.0.0/12 tolerant\n\
+/// What does not go together, the statements, and what their writer is told.
+const CONTRADICTIONS: &[(&str, &str, &[&str])] = &[
+    (
+        "two domains with one address",
+        "domain bcd.com address 10.0.0.7\ndomain cde.com address 10.0.0.7",
+        &["2: 10.0.0.7 is the address of bcd.com already; give cde.com an address of its own"],
+    ),
+    (
+        "a prefix length is missing",
+        "domain bcd.com address 10.0.0.7\nbox interface eth0\nbox address 2001:db8::1",
+        &[
+            "1: the length of the prefix is missing, which the box needs to add 10.0.0.7 to eth0; write it as 10.0.0.7/24",
+            "3: the length of the prefix is missing, which the box needs to add 2001:db8::1 to eth0; write it as 2001:db8::1/64",
+        ],
+    ),
+    (
+        "two values",
+        "box name a.com\nbox name b.com",
+        &["2: this contradicts line 1, `box name a.com`; keep one"],
+    ),
+    (
+        "two addresses of one family",
+        "domain bcd.com address 10.0.0.7\ndomain bcd.com address ::7\ndomain bcd.com address 10.0.0.8",
+        &["3: this contradicts line 1, `domain bcd.com address 10.0.0.7`; keep one"],
+    ),
+    ("DHCP without a NIC", "box address dhcp", &["1: DHCP needs to know the NIC; add `box interface NIC`"]),
+    (
+        "DHCP and a fixed address",
+        "box interface eth0\nbox address dhcp\nbox address 10.0.0.7/24",
+        &["3: this contradicts line 2, `box address dhcp`; keep one"],
+    ),
+    (
+        "two routes for one destination",
+        "domain bcd.com address 10.0.0.7\ndomain bcd.com route default mx\ndomain bcd.com route default 10.0.0.9",
+        &["3: this contradicts line 2, `domain bcd.com route default mx`; keep one"],
+    ),
+    (
+        "no address",
+        "\ndomain bcd.com ehlo a.b",
+        &["2: bcd.com has no address; add `domain bcd.com address IP`"],
+    ),
+    (
+        "a wrong address is not a missing one too",
+        "domain bcd.com ehlo a.b\ndomain bcd.com address 10.0.0",
+        &["2: `10.0.0` is no IP address; write it as 192.0.2.1 or 2001:db8::1"],
+    ),
+    (
+        "four name servers",
+        "box nameserver 10.0.0.1\nbox nameserver 10.0.0.2\nbox nameserver 10.0.0.3\nbox nameserver 10.0.0.4",
+        &["4: one name server too many; keep at most 3"],
+    ),
+    (
+        "one port twice",
+        "box port submission 25",
+        &["1: submission and smtp both listen on port 25; give each its own"],
+    ),
+    (
+        "a route to the box",
+        "box address 10.0.0.1\ndomain bcd.com address 10.0.0.7\ndomain bcd.com route default 10.0.0.1",
+        &["3: 10.0.0.1 is the box's own address: mail would run in a circle; name another host"],
+    ),
+    (
+        "a forward to a domain of the box",
+        "box port smtp 2525\ndomain bcd.com address 10.0.0.7\ndomain cde.com address ::8\ndomain bcd.com forward [::8]:2525",
+        &["4: ::8 is the address of cde.com: mail would run in a circle; name another host"],
+    ),
+    (
+        "a route to a static name of the box",
+        "box host 10.0.0.7 relay.net\ndomain bcd.com address 10.0.0.7\ndomain bcd.com route xyz.com relay.net",
+        &["3: relay.net is 10.0.0.7, the address of bcd.com: mail would run in a circle; name another host"],
+    ),
+    (
+        "a route of a hosted domain to itself",
+        "domain bcd.com address 10.0.0.7\ndomain bcd.com route bcd.com bcd.com",
+        &["2: bcd.com is a name of this box: mail would run in a circle; name another host"],
+    ),
+    (
+        "a mailbox twice and an alias of it",
+        "domain b.com address ::7\ndomain b.com mailbox b2\ndomain b.com mailbox B2\ndomain b.com alias b2 x@y.z",
+        &[
+            "3: B2 has a mailbox already, and case does not tell users apart; keep one",
+            "4: b2 of b.com has a mailbox; keep that or the alias",
+        ],
+    ),
+    (
+        "a tolerated stranger",
+        "domain b.com address ::7\ndomain b.com client 172.16.0.0/12 tolerant\n\
              domain b.com client 172.0.0.0/8 tolerant\ndomain b.com client 203.0.113.9 tolerant plaintext-auth\n\
              domain b.com client 2001:db8::/32 plaintext-auth\ndomain b.com client fe80::/64 tolerant",
-            &[
-                "3: 172.0.0.0/8 is no private address, and only devices of one's own network are put up with; leave out `tolerant`",
-                "4: 203.0.113.9 is no private address, and only devices of one's own network are put up with; leave out `tolerant`",
-            ],
-        ),
-        (
-            "a user without a password, and one twice",
-            "domain b.com address ::7\ndomain b.com user b1 sends-as x@b.com\ndomain b.com user b2 password x\n\
+        &[
+            "3: 172.0.0.0/8 is no private address, and only devices of one's own network are put up with; leave out `tolerant`",
+            "4: 203.0.113.9 is no private address, and only devices of one's own network are put up with; leave out `tolerant`",
+        ],
+    ),
+    (
+        "a user without a password, and one twice",
+        "domain b.com address ::7\ndomain b.com user b1 sends-as x@b.com\ndomain b.com user b2 password x\n\
              domain b.com user B2 password y",
-            &[
-                "2: b1 has no password; add `domain b.com user b1 password PASSWORD`",
-                "4: B2 is a user already, and case does not tell users apart; keep one",
-            ],
-        ),
-        (
-            "two passwords",
-            "domain b.com address ::7\ndomain b.com route default a.b user b password x\n\
+        &[
+            "2: b1 has no password; add `domain b.com user b1 password PASSWORD`",
+            "4: B2 is a user already, and case does not tell users apart; keep one",
+        ],
+    ),
+    (
+        "two passwords",
+        "domain b.com address ::7\ndomain b.com route default a.b user b password x\n\
              domain b.com route default a.b user b password y",
-            &[
-                "3: this contradicts line 2, `domain b.com route default a.b user b password (hidden)`; keep one",
-            ],
-        ),
-        (
-            "an alias of itself",
-            "domain b.com address ::7\ndomain b.com alias b1 B1@b.com",
-            &["2: b1@b.com and b1@b.com are aliases of one another in a circle; end it at a mailbox"],
-        ),
-        (
-            "aliases in a circle over two domains",
-            "domain b.com address ::7\ndomain c.com address ::8\ndomain b.com alias b1 c1@c.com\n\
+        &["3: this contradicts line 2, `domain b.com route default a.b user b password (hidden)`; keep one"],
+    ),
+    (
+        "an alias of itself",
+        "domain b.com address ::7\ndomain b.com alias b1 B1@b.com",
+        &["2: b1@b.com and b1@b.com are aliases of one another in a circle; end it at a mailbox"],
+    ),
+    (
+        "aliases in a circle over two domains",
+        "domain b.com address ::7\ndomain c.com address ::8\ndomain b.com alias b1 c1@c.com\n\
              domain c.com alias c1 c2@c.com\ndomain c.com alias c2 b1@b.com\ndomain c.com alias c2 x@y.z",
-            &["5: c2@c.com and b1@b.com are aliases of one another in a circle; end it at a mailbox"],
-        ),
-    ] {
+        &["5: c2@c.com and b1@b.com are aliases of one another in a circle; end it at a mailbox"],
+    ),
+];
+
+#[test]
+fn statements_that_do_not_go_together_are_refused_with_their_line() {
+    for (caption, text, wanted) in CONTRADICTIONS.iter().copied() {
         assert_eq!(problems(text), wanted, "{caption}");
     }
 }

@@ -27,18 +27,14 @@ fn an_old_scanner_is_understood_and_its_mail_goes_out_clean() {
     let box_ = Stagepost::start(&world.device, CONFIG);
     let mut scanner = Dialogue::connect(&world.pc, BOX);
     scanner.expect("220");
-    scanner.send(b"HELO\n");
-    scanner.expect("250 bcd.com Hello [10.0.0.9]");
-    scanner.send(b"mail from: scanner@bcd.com\r\r\n");
-    scanner.expect("250 2.1.0");
-    scanner.send(b"RCPT TO: <x1@xyz.com>\n");
-    scanner.expect("250 2.1.5");
-    scanner.send(b"DATA\n");
-    scanner.expect("354");
-    scanner.send(b"Subject: Rechnung f\xfcr M\xfcller\n\nSeite 1\rSeite 2\r\r\n.. Gr\xfc\xdfe\n.\n");
-    scanner.expect("250");
-    scanner.send(b"QUIT\n");
-    scanner.expect("221");
+    scanner.exchange(&[
+        (b"HELO\n", "250 bcd.com Hello [10.0.0.9]"),
+        (b"mail from: scanner@bcd.com\r\r\n", "250 2.1.0"),
+        (b"RCPT TO: <x1@xyz.com>\n", "250 2.1.5"),
+        (b"DATA\n", "354"),
+        (b"Subject: Rechnung f\xfcr M\xfcller\n\nSeite 1\rSeite 2\r\r\n.. Gr\xfc\xdfe\n.\n", "250"),
+        (b"QUIT\n", "221"),
+    ]);
     let taken = &remote.await_taken(1)[0];
     assert_eq!((taken.sender.as_str(), taken.ehlo.as_str()), ("scanner@bcd.com", "bcd.com"));
     let message = &taken.message;
@@ -61,19 +57,15 @@ fn an_old_device_logs_in_as_it_always_did() {
     let box_ = Stagepost::start(&world.device, CONFIG);
     let mut device = Dialogue::connect(&world.pc, BOX);
     device.expect("220");
-    device.send(b"EHLO my printer\n");
-    device.expect("250");
-    device.send(b"AUTH LOGIN YjE=\n");
-    device.expect("334 UGFzc3dvcmQ6");
-    device.send(b"c2VjcmV0\n");
-    device.expect("235");
-    device.send(b"MAIL FROM: b1@bcd.com\n");
-    device.expect("250");
-    device.send(b"RCPT TO: b2@bcd.com\nDATA\n");
-    device.expect("250");
+    device.exchange(&[
+        (b"EHLO my printer\n", "250"),
+        (b"AUTH LOGIN YjE=\n", "334 UGFzc3dvcmQ6"),
+        (b"c2VjcmV0\n", "235"),
+        (b"MAIL FROM: b1@bcd.com\n", "250"),
+        (b"RCPT TO: b2@bcd.com\nDATA\n", "250"),
+    ]);
     device.expect("354");
-    device.send(b"Subject: toner\n\nlow\n.\n");
-    device.expect("250");
+    device.exchange(&[(b"Subject: toner\n\nlow\n.\n", "250")]);
     let message = box_.mailbox_message("bcd.com", "b2", "toner");
     assert!(message.received().contains(" with ESMTPA id "), "{}", message.raw);
     let mut tls = Dialogue::connect(&world.pc, BOX);
@@ -102,8 +94,7 @@ fn everybody_else_is_told_what_is_wrong() {
         ),
         ("AUTH LOGIN YjE=\r\n", "538 5.7.11 Say STARTTLS first"),
     ] {
-        other.send(said.as_bytes());
-        other.expect(told);
+        other.exchange(&[(said.as_bytes(), told)]);
     }
     for (caption, text, told) in [
         ("a bare LF", "Subject: x\r\n\r\na\nb\r\n.\r\n", "550 5.6.0 Refused: a bare LF"),

@@ -2,6 +2,9 @@
 //! with ours, dkimpy and Mail::DKIM, with the records that the console prints. Mail::DKIM knows Ed25519 only
 //! in versions after Debian 12; there it calls such a signature `invalid`.
 
+#[path = "../dkim/verifiers.rs"]
+mod verifiers;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -38,17 +41,7 @@ fn verdicts(scratch: &Path, records: &str, message: &Message) -> [Vec<String>; 2
     let (file, zone) = (scratch.join("message"), scratch.join("records"));
     std::fs::write(&file, message.raw.replace('\n', "\r\n")).unwrap();
     std::fs::write(&zone, records).unwrap();
-    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dkim");
-    [("/usr/bin/python3", "verify.py"), ("perl", "verify.pl")].map(|(interpreter, script)| {
-        let output =
-            Command::new(interpreter).arg(scripts.join(script)).args([&file, &zone]).output().unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{script} (is its Debian package there?): {errors}");
-        let mut lines: Vec<String> =
-            String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
-        lines.sort();
-        lines
-    })
+    verifiers::verdicts(&file, &zone)
 }
 
 #[track_caller]

@@ -105,6 +105,15 @@ impl Dialogue {
         self.expect(start)
     }
 
+    /// Sends each of these bytes as they are; the reply to it must begin with what stands beside.
+    #[track_caller]
+    pub fn exchange(&mut self, lines: &[(&[u8], &str)]) {
+        for (bytes, start) in lines {
+            self.send(bytes);
+            self.expect(start);
+        }
+    }
+
     /// Hands over one message; gives the reply to its final dot. `text` has `\n` line ends.
     #[track_caller]
     pub fn hand_over(&mut self, from: &str, to: &[&str], text: &str) -> String {
