@@ -72,6 +72,9 @@ pub fn run_machine(machine: Machine, log: Arc<Ring>) -> End {
         log::error!("{error}; starting over");
         return End::Reboot;
     }
+    if let Err(error) = machinist.machine.ended() {
+        log::error!("the boot loader is not told of an end in order: {error}");
+    }
     machinist.asked_for().unwrap_or(End::PowerOff)
 }
 

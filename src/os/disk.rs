@@ -25,6 +25,13 @@ pub enum Part {
 /// What statfs(2) says of the file system of a slot.
 const SQUASHFS_MAGIC: u64 = 0x7371_7368;
 
+/// Where a partition lies on its disk, in sectors of 512 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    pub start: u64,
+    pub sectors: u64,
+}
+
 /// A disk by its place in sysfs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disk {
@@ -63,10 +70,40 @@ impl Disk {
     /// # Errors
     /// `NotFound` when the disk has no such partition.
     pub fn device(&self, part: Part) -> io::Result<PathBuf> {
+        device_of(&self.place(part)?)
+    }
+
+    /// Where a partition lies, as the kernel has it.
+    ///
+    /// # Errors
+    /// As [`Disk::device`].
+    pub fn extent(&self, part: Part) -> io::Result<Extent> {
+        let place = self.place(part)?;
+        Ok(Extent { start: number_in(&place.join("start"))?, sectors: number_in(&place.join("size"))? })
+    }
+
+    /// The device of the whole disk.
+    ///
+    /// # Errors
+    /// `NotFound` for a disk without a name.
+    pub fn whole(&self) -> io::Result<PathBuf> {
+        device_of(&self.sysfs)
+    }
+
+    /// How many sectors of 512 bytes the disk has.
+    ///
+    /// # Errors
+    /// Those of reading sysfs.
+    pub fn sectors(&self) -> io::Result<u64> {
+        number_in(&self.sysfs.join("size"))
+    }
+
+    /// A partition's folder in sysfs.
+    fn place(&self, part: Part) -> io::Result<PathBuf> {
         for entry in fs::read_dir(&self.sysfs)? {
-            let entry = entry?;
-            if number_of(&entry.path()) == Some(part as u32) {
-                return Ok(Path::new("/dev").join(entry.file_name()));
+            let place = entry?.path();
+            if number_of(&place) == Some(part as u32) {
+                return Ok(place);
             }
         }
         Err(io::Error::new(io::ErrorKind::NotFound, format!("the disk has no partition {}", part as u32)))
@@ -87,7 +124,15 @@ impl Disk {
 }
 
 fn number_of(place: &Path) -> Option<u32> {
-    fs::read_to_string(place.join("partition")).ok()?.trim().parse().ok()
+    number_in(&place.join("partition")).ok()?.try_into().ok()
+}
+
+fn number_in(file: &Path) -> io::Result<u64> {
+    fs::read_to_string(file)?.trim().parse().map_err(io::Error::other)
+}
+
+fn device_of(place: &Path) -> io::Result<PathBuf> {
+    Ok(Path::new("/dev").join(place.file_name().ok_or(io::ErrorKind::NotFound)?))
 }
 
 #[cfg(test)]
@@ -107,6 +152,10 @@ mod tests {
         assert_eq!(found.running(), Some(Part::SlotB));
         assert_eq!(found.device(Part::Data).unwrap(), Path::new("/dev/mmcblk0p4"));
         assert_eq!(found.device(Part::SlotA).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(found.whole().unwrap(), Path::new("/dev/mmcblk0"));
+        fs::write(disk.join("mmcblk0p4/start"), "59392\n").unwrap();
+        fs::write(disk.join("mmcblk0p4/size"), "65536\n").unwrap();
+        assert_eq!(found.extent(Part::Data).unwrap(), Extent { start: 59_392, sectors: 65_536 });
         assert!(Disk::of_partition(&disk.join("queue")).is_err());
         fs::remove_dir_all(&dir).unwrap();
     }

@@ -2,7 +2,7 @@
 //! Sources: init in the kernel's admin guide, mount(2), reboot(2); the disk's layout of `board/README.md`.
 //! Danger: when the first process dies the kernel panics; here nothing unwraps, what fails is noted and shown.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsString};
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -18,6 +18,7 @@ use crate::time::Instant;
 
 use super::clock;
 use super::disk::{Disk, Part};
+use super::grow;
 use super::rescue::Rescued;
 use super::slots::{Slot, Slots};
 use super::tty;
@@ -97,7 +98,10 @@ pub fn begin() -> Machine {
     let disk = Disk::of_root().ok();
     match &disk {
         _ if is_mounted(Path::new(DATA)) => {}
-        Some(disk) => note("data partition", data(disk)),
+        Some(disk) => {
+            note("data partition", data(disk));
+            note("the data partition does not grow", grow::data(disk, Path::new(DATA)));
+        }
         None => {
             let done = mounted("tmpfs", DATA, "tmpfs", closed, None);
             note("data partition", done);
@@ -178,7 +182,7 @@ fn data(disk: &Disk) -> io::Result<()> {
     let device = disk.device(Part::Data)?;
     let Err(broken) = mount_data(&device) else { return Ok(()) };
     let saved = rescue(&device);
-    make_data(&device)?;
+    make_data(disk, &device)?;
     mount_data(&device)?;
     let kept = match saved.put_back(Path::new(DATA)) {
         Ok(0) => "nothing of it could be read".to_owned(),
@@ -191,9 +195,10 @@ fn data(disk: &Disk) -> io::Result<()> {
 fn mount_data(device: &Path) -> io::Result<()> {
     let closed = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::NOATIME;
     // Whatever must last is synced by us. That a file was written to, a commit of the spool tells nobody:
-    // noted every five seconds, as is usual, it would cost more than a lone message itself.
+    // noted every five seconds, as is usual, it would cost more than a lone message itself. Nor are inode tables
+    // that nobody uses yet filled with zeros.
     let quiet = closed | MountFlags::LAZYTIME;
-    Ok(mount(device, DATA, "ext4", quiet, c"errors=remount-ro,commit=600")?)
+    Ok(mount(device, DATA, "ext4", quiet, c"errors=remount-ro,commit=600,noinit_itable")?)
 }
 
 /// What is on a data partition that can only be read: its journal left alone, by its first superblock or one
@@ -212,9 +217,11 @@ fn rescue(device: &Path) -> Rescued {
     Rescued::default()
 }
 
-/// Every byte is written, so that nothing of an old journal can be taken for the new one's.
-fn make_data(device: &Path) -> io::Result<()> {
+/// Every byte of the small file system is written, so that nothing of an old journal can be taken for the new
+/// one's; what lies behind it is given back to the card, where that can forget.
+fn make_data(disk: &Disk, device: &Path) -> io::Result<()> {
     let mut target = OpenOptions::new().write(true).open(device)?;
+    let _ = grow::forget(&target, disk.extent(Part::Data)?);
     io::copy(&mut File::open(FRESH_DATA)?, &mut target)?;
     target.sync_all()
 }
@@ -224,7 +231,7 @@ fn erase() {
     let made = Disk::of_root().and_then(|disk| {
         let device = disk.device(Part::Data)?;
         unmount(DATA, UnmountFlags::DETACH)?;
-        make_data(&device)
+        make_data(&disk, &device)
     });
     if made.is_err() {
         let entries = fs::read_dir(DATA).into_iter().flatten().flatten();
@@ -252,6 +259,18 @@ impl Machine {
     /// As [`Machine::slots`], and those of writing.
     pub fn set_slots(&self, slots: Slots) -> io::Result<()> {
         self.with_boot(MountFlags::empty(), |environment| slots.write(environment))
+    }
+
+    /// Tells the boot loader that this start has come to an end in order.
+    ///
+    /// # Errors
+    /// As [`Machine::slots`], and those of writing.
+    pub fn ended(&self) -> io::Result<()> {
+        let Some(running) = self.running() else { return Ok(()) };
+        match self.slots()? {
+            slots if slots.ended(running) == slots => Ok(()),
+            slots => self.set_slots(slots.ended(running)),
+        }
     }
 
     /// The device of a slot that is not running.
@@ -296,9 +315,25 @@ pub fn reap() {
     while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
 }
 
+/// Closes the files of `/data`, and the sockets, of which one has its name there: what is open keeps the file
+/// system from being unmounted. Whoever had them open never runs again, or only to hear that they are closed.
+fn close_data() {
+    let entries = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let open: Vec<(PathBuf, OsString)> =
+        entries.filter_map(|entry| Some((fs::read_link(entry.path()).ok()?, entry.file_name()))).collect();
+    for (target, name) in open {
+        let is_data =
+            target.starts_with(DATA) || target.as_os_str().as_encoded_bytes().starts_with(b"socket:");
+        if let (true, Some(number)) = (is_data, name.to_str().and_then(|name| name.parse::<i32>().ok())) {
+            let _ = nix::unistd::close(number);
+        }
+    }
+}
+
 /// Ends the machine: everything written, `/data` unmounted or at least read-only. Returns only where the
 /// kernel refuses.
 pub fn end(how: End) -> io::Error {
+    close_data();
     if how == End::Reset {
         erase();
     }

@@ -12,6 +12,7 @@ pub mod entropy;
 pub mod files;
 pub mod flash_files;
 pub mod flusher;
+mod grow;
 pub mod init;
 pub mod logging;
 pub mod maildir;

@@ -91,6 +91,11 @@ impl Slots {
         Slots { good: running, next: None, failed: 0 }
     }
 
+    /// An end in order: a start of the good slot was no failed one, one on trial proves nothing by it.
+    pub fn ended(self, running: Slot) -> Self {
+        if running == self.good { Slots { failed: 0, ..self } } else { self }
+    }
+
     /// `slot` is to be started once, on trial.
     pub fn on_trial(self, slot: Slot) -> Self {
         Slots { next: Some(slot), ..self }
@@ -173,6 +178,13 @@ mod tests {
             );
         }
         assert!(Slots::parse(&[0xff; BLOCK_BYTES]).is_err());
+    }
+
+    #[test]
+    fn an_end_in_order_speaks_for_the_good_slot_only() {
+        let slots = Slots { good: Slot::A, next: Some(Slot::B), failed: 2 };
+        assert_eq!(slots.ended(Slot::A), Slots { failed: 0, ..slots });
+        assert_eq!(slots.ended(Slot::B), slots);
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! The hardware watchdog: resets the machine when nobody feeds it. Source: the kernel's watchdog-api.
 //! A real one is taken before the kernel's own software one. How long it waits is set on the kernel's
-//! command line. Danger: once opened it must be fed; only [`Watchdog::disarm`] stops it.
+//! command line. Danger: once opened it must be fed to the machine's end, which it also watches over.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// An armed watchdog. Dropping it without [`Watchdog::disarm`] leaves it armed: the machine is reset.
+/// An armed watchdog. Dropping it leaves it armed.
 #[derive(Debug)]
 pub struct Watchdog {
     device: File,
@@ -34,14 +34,6 @@ impl Watchdog {
     /// Those of writing to the device; the reset then comes.
     pub fn feed(&mut self) -> io::Result<()> {
         self.device.write_all(b"\0")
-    }
-
-    /// Stops it, for an end in order. A driver that knows no stop keeps running.
-    ///
-    /// # Errors
-    /// Those of writing to the device.
-    pub fn disarm(mut self) -> io::Result<()> {
-        self.device.write_all(b"V")
     }
 }
 
