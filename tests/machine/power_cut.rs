@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 use crate::lab::power::{Moment, Unflushed};
 use crate::lab::{BCD, Dialogue, Remote, Reply, XYZ, stamp};
 use crate::relays::message;
-use crate::rig::{PATIENCE, Site};
+use crate::rig::{PATIENCE, Site, is_long};
 
 /// Acknowledged before the power goes.
 const WANTED: usize = 40;
 
-/// Each is a start of the box.
-const CUTS: usize = 8;
+/// Each is a start of the box; `--long` makes more of them.
+const CUTS: usize = 2;
+const CUTS_LONG: usize = 12;
 
 /// A subject, and when its message was acknowledged.
 type Taken = (String, u64);
@@ -31,7 +32,7 @@ fn nothing_acknowledged_is_lost_in_a_power_cut() {
     let begin = stamp();
     let taken = send_until_cut(&site, || machine.cut());
     let journal = disk.journal();
-    let moments = journal.moments(begin, CUTS);
+    let moments = journal.moments(begin, if is_long() { CUTS_LONG } else { CUTS });
     let remote = Remote::start(&site.remote, XYZ, |_| Reply::Usual);
     for (n, moment) in moments.into_iter().enumerate() {
         let fate = Unflushed::EACH[n % Unflushed::EACH.len()];

@@ -44,7 +44,7 @@ pub fn relays_on(site: &Site, options: &[&str]) {
 
 #[test]
 fn garbage_on_the_serial_line_costs_nothing() {
-    let Some(site) = Site::new("pc") else { return };
+    let Some(site) = Site::long("pc") else { return };
     let mut machine = site.power_on(site.disk("garbage.img"), &[]);
     machine.configure(&[]);
     let garbage: Vec<u8> = (0..10_000_u32).map(|n| (n * 7 + n / 251) as u8).filter(|b| *b != 4).collect();

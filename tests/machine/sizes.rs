@@ -17,7 +17,7 @@ const TRIES: usize = 5;
 
 #[test]
 fn a_box_takes_mail_within_seconds_of_power_on() {
-    let Some(site) = Site::new("pc") else { return };
+    let Some(site) = Site::long("pc") else { return };
     let disk = site.disk("time.img");
     let mut machine = site.power_on(&disk, &[]);
     machine.configure(&[]);
@@ -66,7 +66,7 @@ fn timed(site: &Site, disk: &Path, options: &[&str]) -> (Duration, u64) {
 
 #[test]
 fn a_small_machine_is_large_enough() {
-    let Some(site) = Site::new("pc") else { return };
+    let Some(site) = Site::long("pc") else { return };
     let disk = site.disk("small.img");
     let mut machine = site.power_on(&disk, &["--memory", "64"]);
     machine.configure(&[]);
@@ -94,7 +94,7 @@ fn used_kib(machine: &mut Appliance) -> u64 {
 
 #[test]
 fn an_idle_box_writes_nothing() {
-    let Some(site) = Site::new("pc") else { return };
+    let Some(site) = Site::long("pc") else { return };
     let disk = site.journaled_disk("idle.img");
     let mut machine = site.power_on_with(&disk, &[]);
     machine.configure(&[]);

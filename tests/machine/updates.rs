@@ -23,7 +23,7 @@ fn forged(parcel: &[u8], from: &str, to: &str) -> Vec<u8> {
 
 #[test]
 fn bad_updates_are_refused_and_a_good_one_waits_for_its_trial() {
-    let Some(site) = Site::new("pc") else { return };
+    let Some(site) = Site::long("pc") else { return };
     let disk = site.disk("refused.img");
     let mut machine = site.power_on(&disk, &[]);
     machine.configure(&[]);
@@ -91,7 +91,7 @@ fn an_update_runs_on_trial_and_is_confirmed_by_itself() {
 
 #[test]
 fn an_update_comes_over_the_serial_line() {
-    let Some(site) = Site::new("pc") else { return };
+    let Some(site) = Site::long("pc") else { return };
     let mut machine = site.power_on(site.disk("serial.img"), &[]);
     machine.configure(&[]);
     let parcel = own_parcel("pc");
@@ -118,7 +118,7 @@ fn an_update_comes_over_the_serial_line() {
 
 #[test]
 fn an_update_comes_from_a_usb_stick() {
-    let Some(site) = Site::new("pc") else { return };
+    let Some(site) = Site::long("pc") else { return };
     let stick = site.dir().join("stick.img");
     std::fs::File::create(&stick).unwrap().set_len(32 << 20).unwrap();
     let update = firmware("pc").join("pc.update");
@@ -143,7 +143,7 @@ fn an_update_comes_from_a_usb_stick() {
 /// is whole: the one that ran, or, once all of the new one is there, that on trial.
 #[test]
 fn an_update_cut_off_at_any_write_leaves_a_box_that_starts() {
-    let Some(site) = Site::new("pc") else { return };
+    let Some(site) = Site::long("pc") else { return };
     let power = site.journaled_disk("update-cut.img");
     let mut machine = site.power_on_with(&power, &[]);
     machine.configure(&[]);

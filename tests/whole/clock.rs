@@ -8,20 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use crate::lab::peers::daemon;
-use crate::lab::{Host, Remote, Reply, Running, Stagepost, XYZ, until, until_true};
+use crate::lab::peers::chrony;
+use crate::lab::{Host, Remote, Reply, Stagepost, XYZ, until, until_true};
 use crate::world::{BOTH, note, two_domains, world};
-
-/// Debian's chronyd, which serves this machine's own time and sets nothing (`-x`).
-fn chrony(host: &Host) -> Running {
-    let conf = "local stratum 3\nallow all\ncmdport 0\npidfile /run/chronyd.pid\ndriftfile /lab/drift\n";
-    daemon(
-        host,
-        "chrony",
-        &[("chrony.conf", conf)],
-        &["/usr/sbin/chronyd", "-x", "-d", "-u", "root", "-f", "/lab/chrony.conf"],
-    )
-}
 
 /// A time server that is `ahead_s` ahead of this machine; what it replies is changed by `spoil`.
 struct BadServer(Arc<AtomicBool>);

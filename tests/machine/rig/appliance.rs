@@ -153,6 +153,12 @@ impl Appliance {
     #[track_caller]
     pub fn configure(&mut self, more: &[&str]) {
         self.greeted();
+        self.set_up(more);
+    }
+
+    /// The same for one whose console waits at its prompt.
+    #[track_caller]
+    pub fn set_up(&mut self, more: &[&str]) {
         let own = [
             format!("box address {ABC}/24"),
             format!("box nameserver {DNS}"),
@@ -160,13 +166,19 @@ impl Appliance {
             format!("domain bcd.com client {PC}"),
         ];
         let own = own.iter().map(String::as_str);
-        for statement in STATEMENTS.iter().copied().chain(own).chain(more.iter().copied()) {
+        self.told(&STATEMENTS.iter().copied().chain(own).chain(more.iter().copied()).collect::<Vec<_>>());
+        self.say_until("show interface --json", &format!(r#""address":"{BCD}","up":true"#));
+    }
+
+    /// Sets these statements and commits them.
+    #[track_caller]
+    pub fn told(&mut self, statements: &[&str]) {
+        for statement in statements {
             let answer = self.say(&format!("set {statement}"));
             assert!(answer.contains("noted"), "set {statement}: {answer}");
         }
         let answer = self.say("commit");
         assert!(answer.contains("it runs"), "{answer}");
-        self.say_until("show interface --json", &format!(r#""address":"{BCD}","up":true"#));
     }
 
     /// Waits until the box takes mail, asked from `pc` over the network; how long that took from power-on.

@@ -24,13 +24,20 @@ impl Debugger {
         let stream = UnixStream::connect(socket).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut debugger = Debugger { stream };
-        debugger.ask("?");
+        debugger.send("?");
+        debugger.answer();
         debugger
     }
 
     fn ask(&mut self, packet: &str) -> String {
         self.send(packet);
-        self.answer()
+        loop {
+            let answer = self.answer();
+            // That the machine stands still may be told more than once.
+            if !answer.starts_with('T') {
+                return answer;
+            }
+        }
     }
 
     fn send(&mut self, packet: &str) {

@@ -23,11 +23,13 @@ pub struct Site {
 }
 
 impl Site {
+    /// The same for a story that takes minutes, and belongs to `scripts/test --long`.
+    pub fn long(board: &'static str) -> Option<Site> {
+        if is_long() { Site::new(board) } else { None }
+    }
+
     /// A site for a box of this board; `None`, and why, where that cannot be had.
     pub fn new(board: &'static str) -> Option<Site> {
-        if !is_long() {
-            return None;
-        }
         if !firmware(board).join("disk.img").exists() {
             eprintln!("skipped: no image; scripts/image {board} builds it");
             return None;
@@ -44,9 +46,11 @@ impl Site {
         let nsd = Nsd::start(&dns, &[DNS], &zones);
         let switch = pc.space().replace("-pc", "-sw");
         let site = Site { board, remote, pc, _dns: (dns, nsd), switch, _lab: lab };
-        for line in ["tuntap add dev tap0 mode tap", "link set tap0 master br0 up"] {
-            let done = Command::new("ip").args(["-n", &site.switch]).args(line.split(' ')).status();
-            assert!(done.unwrap().success(), "ip {line}");
+        for tap in ["tap0", "tap1"] {
+            for line in [format!("tuntap add dev {tap} mode tap"), format!("link set {tap} master br0 up")] {
+                let done = Command::new("ip").args(["-n", &site.switch]).args(line.split(' ')).status();
+                assert!(done.unwrap().success(), "ip {line}");
+            }
         }
         Some(site)
     }
@@ -75,7 +79,8 @@ impl Site {
         self.power_on(format!("nbd:unix:{}", disk.socket().display()), options)
     }
 
-    /// Switches a box on. `disk` is a file or `nbd:unix:SOCKET`; `options` are those of `scripts/boot`.
+    /// Switches a box on, at `tap0` unless `options`, which are those of `scripts/boot`, say `tap1`. `disk` is a
+    /// file or `nbd:unix:SOCKET`.
     pub fn power_on(&self, disk: impl AsRef<Path>, options: &[&str]) -> Appliance {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.switch]).arg(project().join("scripts/boot"));

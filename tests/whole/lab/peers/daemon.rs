@@ -18,3 +18,14 @@ pub fn daemon(host: &Host, name: &str, files: &[(&str, &str)], command: &[&str])
 pub fn daemon_file(host: &Host, name: &str, file: &str) -> PathBuf {
     super::lab_dir(host, name).join(file)
 }
+
+/// Debian's chronyd, which serves this machine's own time and sets nothing (`-x`).
+pub fn chrony(host: &Host) -> Running {
+    let conf = "local stratum 3\nallow all\ncmdport 0\npidfile /run/chronyd.pid\ndriftfile /lab/drift\n";
+    daemon(
+        host,
+        "chrony",
+        &[("chrony.conf", conf)],
+        &["/usr/sbin/chronyd", "-x", "-d", "-u", "root", "-f", "/lab/chrony.conf"],
+    )
+}

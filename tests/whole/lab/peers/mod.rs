@@ -14,7 +14,7 @@ use std::process::Command;
 use super::{Host, Running, project};
 
 pub use authority::Authority;
-pub use daemon::{daemon, daemon_file};
+pub use daemon::{chrony, daemon, daemon_file};
 pub use mta::{Kind, Mta, ordinary_client};
 pub use nsd::{Nsd, Zones};
 pub use scanners::{posttls_finger, testssl};
