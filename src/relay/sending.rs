@@ -219,8 +219,8 @@ impl Office {
         }
     }
 
-    /// A connection gives a job back that its host never heard of; what it has learnt of some recipients is
-    /// kept. Another connection takes the rest.
+    /// A connection gives back a job, or what it did not get to of one; what it has learnt of some recipients
+    /// is kept. Another connection takes the rest.
     pub fn put_back(&mut self, now: Now, key: &LaneKey, job: Job, attempts: Vec<(usize, Attempt)>) {
         let id = job.id;
         match self.dispatch.add(key, job, now.mono) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::lab::peers::{Mta, certificate};
 use crate::lab::{DNS, PATIENCE, Remote, Reply, Stagepost, XYZ, until, until_true};
-use crate::world::{BOTH, world};
+use crate::world::{BOTH, World, world};
 
 const CONFIG: &str = "box name abc.com\nbox nameserver 203.0.113.53\n\
     domain abc.com address 203.0.113.1\ndomain bcd.com address 203.0.113.70\n\
@@ -148,4 +148,67 @@ fn a_password_is_not_said_in_the_clear_and_a_busy_smarthost_is_asked_again() {
         let queue = box_.console(&["show", "queue", "abc.com"]).to_string();
         queue.contains("xyz.com does not admit us as a1: 454 4.7.0 not now").then_some(())
     });
+}
+
+/// To each of these the mail goes; the smarthost takes it for all of them.
+const SCATTERED: [&str; 4] = ["x1@xyz.com", "c1@cde.com", "x2@xyz.com", "d1@def.com"];
+
+/// A smarthost with these bounds that answers the rest as told, and a box that has sent it mail to
+/// [`SCATTERED`]. What it would defer it tries again after five minutes, which no test waits for.
+fn bounded<'a>(
+    world: &'a World,
+    limits: &'static str,
+    answer: impl Fn(&str) -> Reply + Send + Sync + 'static,
+) -> (Remote, Stagepost<'a>) {
+    let remote = Remote::start(&world.remote, XYZ, move |line| match line.split(' ').next() {
+        Some("EHLO") => Reply::Say(limits),
+        _ => answer(line),
+    });
+    let config = format!(
+        "box name abc.com\ndomain bcd.com address 203.0.113.70\ndomain bcd.com route default {XYZ}\n\
+         domain bcd.com retry first 5m max 1h expire 1d\n"
+    );
+    let box_ = Stagepost::start(&world.device, &config);
+    let sent =
+        box_.sendmail(&[&["-f", "b1@bcd.com"][..], &SCATTERED[..]].concat(), "Subject: many\n\nhello\n");
+    assert_eq!(sent.code, 0, "{}", sent.err);
+    (remote, box_)
+}
+
+const ONE_DOMAIN: &str = "250-xyz.com\r\n250-PIPELINING\r\n250 LIMITS RCPTDOMAINMAX=1";
+const ONE_RECIPIENT: &str = "250-xyz.com\r\n250 LIMITS RCPTMAX=1 MAILMAX=1";
+
+#[test]
+fn the_bounds_of_a_connection_cost_more_connections_and_no_time() {
+    let by_domain: &[&[&str]] = &[&["x1@xyz.com", "x2@xyz.com"], &["c1@cde.com"], &["d1@def.com"]];
+    let one_by_one: &[&[&str]] = &[&["x1@xyz.com"], &["c1@cde.com"], &["x2@xyz.com"], &["d1@def.com"]];
+    for (limits, expected) in [(ONE_DOMAIN, by_domain), (ONE_RECIPIENT, one_by_one)] {
+        let Some(world) = world(BOTH) else { return };
+        let (remote, box_) = bounded(&world, limits, |_| Reply::Usual);
+        let taken = remote.await_taken(expected.len());
+        let groups: Vec<&[String]> = taken.iter().map(|mail| &mail.recipients[..]).collect();
+        assert_eq!(groups, expected, "{limits}");
+        assert_eq!(remote.heard("CONNECT"), expected.len(), "{limits}");
+        until_true("nothing waits", || box_.console(&["show", "queue"])["queue"] == serde_json::json!([]));
+        let log = box_.stderr();
+        assert_eq!(
+            (log.matches("... Sent (").count(), log.matches("... Deferred: ").count()),
+            (4, 0),
+            "{log}"
+        );
+    }
+}
+
+#[test]
+fn a_bounded_host_that_takes_nobody_is_asked_once_for_each_and_one_that_turns_us_out_no_more() {
+    for (caption, no, connections) in [("no", "450 4.2.1 not now", 3), ("leave", "421 4.3.2 not here", 1)] {
+        let Some(world) = world(BOTH) else { return };
+        let (remote, box_) = bounded(&world, ONE_DOMAIN, move |line| match line.split(' ').next() {
+            Some("RCPT") => Reply::Say(no),
+            _ => Reply::Usual,
+        });
+        until_true("all wait", || box_.stderr().matches("... Deferred: ").count() == 4);
+        assert_eq!(remote.heard("CONNECT"), connections, "{caption}");
+        assert!(remote.taken().is_empty());
+    }
 }

@@ -199,8 +199,12 @@ impl Session {
         match (reply.is_success(), self.extensions.pipelining) {
             (true, true) => {}
             (true, false) => self.say_rcpt(now, self.next_named(0).unwrap_or_default()),
-            (false, true) => transaction.mail_refusal = Some(Refusal::Said(reply)),
-            (false, false) => self.finish(decision(reply)),
+            (false, pipelining) => {
+                transaction.mail_refusal = Some(Refusal::Said(reply.clone()));
+                if !pipelining {
+                    self.finish(decision(reply));
+                }
+            }
         }
     }
 
