@@ -137,7 +137,7 @@ async fn serve(
     let certificates = Certificates::new(data.join("certificates"));
     certificates.follow(&config, clock::now().wall);
     let (flusher, flushed) = Flusher::start().map_err(|e| format!("the flusher's thread: {e}"))?;
-    let (clerk, signer) = clerks()?;
+    let (clerk, outgoing_clerk) = clerks()?;
     let secret = secret(&data);
     let guard = guard(&data, machinist.as_deref());
     let station = Station::new(Parts {
@@ -152,7 +152,7 @@ async fn serve(
         nic,
         flusher,
         clerk,
-        signer,
+        outgoing_clerk,
         secret,
         timekeeper,
         log,
@@ -197,12 +197,12 @@ fn open_spools(
     Ok(())
 }
 
-/// Who checks passwords, and who signs.
+/// Who computes for those who come to us, and who for our own connections.
 fn clerks() -> Result<(Clerk, Clerk), String> {
     let start = |name, waiting_max| {
         Clerk::start(name, waiting_max).map_err(|e| format!("the thread of the {name}: {e}"))
     };
-    Ok((start("clerk", CHECKS_WAITING_MAX)?, start("signer", OUTGOING_CONNECTIONS_MAX)?))
+    Ok((start("clerk", CHECKS_WAITING_MAX)?, start("outgoing clerk", OUTGOING_CONNECTIONS_MAX)?))
 }
 
 /// The guard of the console, who lets everybody in where somebody at the box itself asked for that.

@@ -1,6 +1,6 @@
 //! A thread for what takes a while and waits for nothing: the many rounds of a password's verifier, 2.3 ms on a
-//! desktop processor and ten to thirty times that on a small ARM core; an RSA signature, 0.7 ms. Its queue is
-//! short, because who has to wait longer than that should come again later.
+//! desktop processor and ten to thirty times that on a small ARM core; an RSA signature, 0.7 ms. Whoever
+//! starts it sets how much may wait; what finds no room is turned away, and should come again later.
 
 use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::{io, thread};

@@ -32,6 +32,9 @@ use crate::tasks::targets::{self, Target};
 use crate::tasks::timer::{by, sleep_until};
 use crate::time::Instant;
 
+/// The thread that computes for our connections has no place for it, or has ended.
+const TOO_BUSY: &str = "the box has too much to do";
+
 /// An open line.
 pub struct Line {
     station: Rc<Station>,
@@ -110,12 +113,14 @@ impl Line {
         self.session.authenticate(clock::mono(), credentials, BASE64.encode(&nonce));
         loop {
             match self.next_event().await {
-                Event::Derive(derivation) => match self.station.compute(move || derivation.run()).await {
-                    Some(salted) => self.session.derived(clock::mono(), salted),
-                    None => {
-                        return Err(unreached(Enhanced(4, 3, 2), "the box has too much to do".to_owned()));
+                Event::Derive(derivation) => {
+                    match self.station.compute_outgoing(move || derivation.run()).await {
+                        Some(salted) => self.session.derived(clock::mono(), salted),
+                        None => {
+                            return Err(unreached(Enhanced(4, 3, 2), TOO_BUSY.into()));
+                        }
                     }
-                },
+                }
                 Event::Authenticated => return Ok(self),
                 Event::AuthRefused(reply) => {
                     let text = format!("{} does not admit us as {}: {reply}", self.host, credentials.user);
@@ -364,9 +369,8 @@ impl Line {
             measure.body(piece);
         }
         let (owner_too, now) = (owner.clone(), clock::now().wall);
-        let signed = self.station.sign(move || measure.finish(&owner_too, &keys, now)).await;
-        let (octets, signatures) =
-            signed.ok_or_else(|| unreached(Enhanced(4, 3, 2), "the box is stopping".into()))?;
+        let signed = self.station.compute_outgoing(move || measure.finish(&owner_too, &keys, now)).await;
+        let (octets, signatures) = signed.ok_or_else(|| unreached(Enhanced(4, 3, 2), TOO_BUSY.into()))?;
         let signatures: Rc<str> = signatures.into();
         if form.is_unchanged() {
             self.station.office.borrow_mut().keep_signatures(owner, id, signatures.clone());

@@ -60,10 +60,11 @@ pub struct Station {
     pub signing: Signing,
     pub nic: NicKeeper,
     pub flusher: Flusher,
-    /// Checks passwords.
+    /// For those who come to us: checks passwords, makes the verifiers of typed ones.
     pub clerk: Clerk,
-    /// Signs mail: apart, so that who guesses passwords does not hold it up.
-    pub signer: Clerk,
+    /// For our own connections: signs mail, makes the proofs for smarthosts. Apart, so that who guesses
+    /// passwords holds up no mail that leaves.
+    pub outgoing_clerk: Clerk,
     /// Failed AUTH commands.
     pub guesses: Rc<RefCell<Guesses>>,
     /// Makes up what unknown users seem to have (RFC 5802 §9 asks for the same at each attempt).
@@ -148,7 +149,7 @@ pub struct Parts {
     pub nic: NicKeeper,
     pub flusher: Flusher,
     pub clerk: Clerk,
-    pub signer: Clerk,
+    pub outgoing_clerk: Clerk,
     pub secret: [u8; 32],
     pub timekeeper: Timekeeper,
     pub log: Arc<Ring>,
@@ -161,7 +162,8 @@ impl Station {
     pub fn new(parts: Parts) -> Rc<Self> {
         let Parts { executor, data, settings, notices, guard, office, resolver, certificates, nic, .. } =
             parts;
-        let Parts { flusher, timekeeper, clerk, signer, secret, log, confinement, machinist, .. } = parts;
+        let Parts { flusher, timekeeper, clerk, outgoing_clerk, secret, log, confinement, machinist, .. } =
+            parts;
         let meters = Meters::default();
         meters.started.set(clock::mono());
         let wear = WearMeter::start(&data);
@@ -185,7 +187,7 @@ impl Station {
             nic,
             flusher,
             clerk,
-            signer,
+            outgoing_clerk,
             guesses: Rc::default(),
             secret,
             watchers: Watchers::default(),
@@ -254,15 +256,19 @@ impl Station {
         result.recv().await.ok()
     }
 
-    /// Computes something on the clerk's thread; `None` when too much waits for that, or the daemon ends.
+    /// Computes something on the clerk's thread; `None` when too much waits for that, or the
+    /// thread has ended.
     pub async fn compute<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         by_clerk(&self.clerk, job).await
     }
 
-    /// Signs a message on the signer's thread, which has room for every connection's; `None` when the daemon
-    /// ends.
-    pub async fn sign<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-        by_clerk(&self.signer, job).await
+    /// The same for one of our own connections, on the thread that has a place for each of them: a signature,
+    /// or the proof of a password.
+    pub async fn compute_outgoing<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        by_clerk(&self.outgoing_clerk, job).await
     }
 
     /// Hands to the flusher what is due to be written at `now`.

@@ -181,7 +181,7 @@ fn signatures_are_made_beside_the_event_loop() {
     keys_of_openssl(&world);
     let box_ = Stagepost::start(&world.device, &config(""));
     records(&box_);
-    let before = box_.thread_ran("signer");
+    let before = box_.thread_ran("outgoing clerk");
     for n in 1..=MESSAGES {
         let text = format!("From: b1@bcd.com\nSubject: number {n}\n\nhello\n");
         let sent = box_.sendmail(&["-f", "b1@bcd.com", "x1@xyz.com"], &text);
@@ -189,6 +189,6 @@ fn signatures_are_made_beside_the_event_loop() {
         let message = postfix.message(&format!("number {n}"));
         assert_eq!(message.fields("DKIM-Signature").len(), 2, "{}", message.raw);
     }
-    let ran = box_.thread_ran("signer") - before;
-    assert!(ran >= MESSAGES * SIGNATURE, "{MESSAGES} messages took the signer {ran:?}");
+    let ran = box_.thread_ran("outgoing clerk") - before;
+    assert!(ran >= MESSAGES * SIGNATURE, "{MESSAGES} messages took the clerk of outgoing mail {ran:?}");
 }
