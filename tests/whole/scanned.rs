@@ -58,17 +58,15 @@ fn posttls_finger_knows_each_domain_by_its_certificate() {
     let verified = |seen: &str| seen.contains("Verified TLS connection established to ");
     let list = box_.console(&["show", "certificates"]);
     let print = list["certificates"][1]["sha256"].as_str().unwrap();
+    let first = if print.starts_with('A') { "B" } else { "A" };
+    let other = first.to_owned() + &print[1..];
     for (caption, args, expected) in [
         (
             "the print that the console shows",
             &["-l", "fingerprint", "-d", "sha256", "[203.0.113.70]", print][..],
             true,
         ),
-        (
-            "that of no one",
-            &["-l", "fingerprint", "-d", "sha256", "[203.0.113.70]", &print.replace('A', "B")],
-            false,
-        ),
+        ("that of no one", &["-l", "fingerprint", "-d", "sha256", "[203.0.113.70]", &other], false),
         (
             "an authority, and the name",
             &["-l", "secure", "-F", "/lab/ca.pem", "[203.0.113.1]", "abc.com"],

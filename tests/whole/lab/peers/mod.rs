@@ -1,5 +1,5 @@
-//! The real peers: Debian's Sendmail, Postfix, Exim, OpenSMTPD, NSD, testssl.sh and others, each in a root of its own over this machine's
-//! (`overlay.sh`), fetched by `scripts/peers` the first time. Nothing is installed.
+//! The real peers: Debian's Sendmail, Postfix, Exim, OpenSMTPD, NSD, testssl.sh and others, each in a root of
+//! its own over this machine's (`overlay.sh`), fetched by `scripts/peers` the first time. Nothing is installed.
 
 mod authority;
 mod daemon;
