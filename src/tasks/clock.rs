@@ -302,6 +302,7 @@ async fn exchange(server: SocketAddr) -> std::io::Result<(Nanos, Instant, Vec<u8
     socket.send(&packet::request(nonce)).await?;
     let mut reply = vec![0; 2 * packet::PACKET_BYTES];
     loop {
+        future::yield_now().await;
         let n = socket.recv(&mut reply).await?;
         if packet::answers(&reply[..n], nonce) {
             reply.truncate(n);

@@ -126,6 +126,7 @@ async fn keep(station: &Rc<Station>, link: &Link) {
 async fn receive(ear: &Async<UdpSocket>) -> Vec<u8> {
     let mut packet = vec![0; PACKET_BYTES_MAX];
     loop {
+        future::yield_now().await;
         match ear.recv(&mut packet).await {
             Ok(n) => {
                 packet.truncate(n);

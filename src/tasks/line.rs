@@ -412,6 +412,8 @@ impl Line {
     async fn next_event_for(&mut self, watched: Option<QueueId>) -> Event {
         let mut buffer = [0; REPLY_BUFFER_BYTES];
         loop {
+            // A host that talks without end holds up its own mail alone.
+            future::yield_now().await;
             self.show(watched);
             if let Some(event) = self.session.next_event() {
                 return event;

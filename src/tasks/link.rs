@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::net::UnixStream;
 
 use async_io::Async;
-use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 
 use crate::console::wire::{Decoder, Frame, ToDaemon, ToUser, VERSION};
 use crate::limits::{CONTROL_PIECE_BYTES_MAX, CONTROL_READ_BYTES};
@@ -36,6 +36,8 @@ impl Link {
     pub async fn receive(&mut self) -> io::Result<Option<ToDaemon>> {
         let mut piece = [0; CONTROL_READ_BYTES];
         loop {
+            // A user who types without end, or has much piped in, is not alone here.
+            future::yield_now().await;
             let frame =
                 self.decoder.next_frame().map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
             if frame.is_some() {

@@ -140,6 +140,7 @@ async fn heard(
 ) -> io::Result<Duration> {
     let mut packet = [0; REPLY_BYTES_MAX];
     loop {
+        future::yield_now().await;
         let n = socket.recv(&mut packet).await?;
         if echo::reply_number(ip, identifier, &packet[..n]) == Some(number) {
             return Ok(clock::mono().since(sent));

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use async_io::{Async, Timer};
-use futures_lite::{AsyncReadExt, AsyncWriteExt, FutureExt};
+use futures_lite::{AsyncReadExt, AsyncWriteExt, FutureExt, future};
 
 use crate::console::wire::{Decoder, Frame, ToDaemon, ToUser, VERSION};
 use crate::limits::{CONSOLE_AGAIN_S, CONTROL_READ_BYTES, FAILSAFE_KEY_WAIT_S};
@@ -90,6 +90,7 @@ async fn session(station: &Rc<Station>, mut console: &Async<File>) -> io::Result
     let mut decoder = Decoder::default();
     let (mut keys, mut answers) = ([0; CONTROL_READ_BYTES], [0; CONTROL_READ_BYTES]);
     loop {
+        future::yield_now().await;
         let typed = async { console.read(&mut keys).await.map(Heard::Keys) };
         let answered = async { stream.read(&mut answers).await.map(Heard::Answer) };
         match answered.or(typed).await? {

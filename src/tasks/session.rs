@@ -111,6 +111,8 @@ impl Visit {
         let mut name = Some(self.look_up());
         self.secure().await?;
         loop {
+            // A client that talks without pause is always ready: the others have their turn all the same.
+            future::yield_now().await;
             self.feed();
             self.act().await;
             self.guest.stirs(self.intake.is_some());

@@ -1,8 +1,12 @@
 //! What attackers send, and what comes of it at the real daemon: nothing for them, and nothing for others.
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::process::{Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::lab::{BCD, Dialogue, Host, PC, Remote, Reply, Stagepost, XYZ};
+use crate::lab::{BCD, Dialogue, Host, PATIENCE, PC, Remote, Reply, Stagepost, XYZ};
 use crate::world::{BOTH, note, two_domains, world};
 
 /// Everything that some server somewhere has taken for the end of a message.
@@ -202,4 +206,46 @@ fn a_host_that_floods_us_with_replies_is_left() {
     remote.await_heard("DATA", 1);
     stagepost.await_log("in the reply, the line is too long");
     assert_eq!(stagepost.console(&["show", "status"])["queued"], 1);
+}
+
+/// Says NOOP without pause for so long, and reads every reply; the bytes of them.
+fn flood(stream: &TcpStream, time: Duration) -> u64 {
+    let (began, noops) = (Instant::now(), b"NOOP\r\n".repeat(1000));
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while began.elapsed() < time && (&*stream).write_all(&noops).is_ok() {}
+            let _ = stream.shutdown(Shutdown::Write);
+        });
+        let (mut replies, mut read) = (vec![0; 64 * 1024], 0);
+        while let Ok(n @ 1..) = (&*stream).read(&mut replies) {
+            read += n as u64;
+        }
+        read
+    })
+}
+
+#[test]
+fn a_client_that_talks_without_pause_holds_up_nobody() {
+    let Some(world) = world(BOTH) else { return };
+    let stagepost = Stagepost::start(&world.device, &two_domains());
+    let stream = world.pc.within(|| TcpStream::connect((BCD, 25))).unwrap();
+    let soon = Duration::from_secs(2);
+    thread::scope(|scope| {
+        let flooding = scope.spawn(|| flood(&stream, 2 * soon));
+        let mut turns = 0;
+        while !flooding.is_finished() {
+            let asked = Instant::now();
+            Dialogue::connect(&world.remote, BCD).expect("220");
+            assert!(asked.elapsed() < soon, "a greeting took {:?}", asked.elapsed());
+            let asked = Instant::now();
+            stagepost.console(&["show", "status"]);
+            assert!(asked.elapsed() < soon, "the console took {:?}", asked.elapsed());
+            turns += 1;
+        }
+        assert!(turns > 1);
+        let read = flooding.join().unwrap();
+        assert!(read > 1_000_000, "it was answered all the while: {read} bytes of replies");
+    });
 }
