@@ -95,6 +95,8 @@ pub const SERVER_COMMAND_WAIT_S: u64 = 5 * 60;
 pub const SERVER_CONTENT_WAIT_S: u64 = 3 * 60;
 /// Server: the whole connection, whatever happens on it.
 pub const SERVER_SESSION_S_MAX: u64 = 2 * 60 * 60;
+/// Server: from the last reply of a session to the end of its connection, if the client does not read it.
+pub const SERVER_LAST_WORDS_WAIT_S: u64 = 10;
 /// Server: a message that comes slower than this is given up. Looked at once in `PACE_WINDOW_S`.
 pub const SERVER_PACE_BYTES_PER_MINUTE_MIN: u64 = 1000;
 /// Over how long the pace of a message is taken.
@@ -348,6 +350,8 @@ pub const RESIDENT_CONTENT_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const BODY_IN_MEMORY_BYTES_MAX: usize = 64 * 1024;
 /// What is read from a client at once.
 pub const SESSION_BUFFER_BYTES: usize = 16 * 1024;
+/// What the kernel holds of replies that a client does not read; it adds as much for its own needs (socket(7)).
+pub const SESSION_SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// Clients whose false claims of a name are counted.
 pub const FALSE_CLAIMERS_MAX: usize = 1000;
 /// How long an outgoing connection is kept for the next message to the same host.

@@ -13,9 +13,13 @@ use std::time::Duration;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
-use crate::limits::{KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_PROBES, LISTEN_BACKLOG_CONNECTIONS};
+use crate::limits::{
+    KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_PROBES, LISTEN_BACKLOG_CONNECTIONS,
+    SESSION_SEND_BUFFER_BYTES,
+};
 
-/// A listener on exactly `address`, non-blocking; what it accepts inherits TCP_NODELAY and keepalive.
+/// A listener on exactly `address`, non-blocking; what it accepts inherits TCP_NODELAY, keepalive and a bound
+/// of what waits to be sent.
 ///
 /// # Errors
 /// `AddrNotAvailable` while the address is not on this machine (no free bind: a listener that cannot be
@@ -27,6 +31,7 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     }
     socket.set_reuse_address(true)?;
     tune(&socket)?;
+    socket.set_send_buffer_size(SESSION_SEND_BUFFER_BYTES)?;
     socket.bind(&address.into())?;
     socket.listen(LISTEN_BACKLOG_CONNECTIONS)?;
     Ok(socket.into())
@@ -147,6 +152,8 @@ mod tests {
         let (mut inside, peer) = listener.accept().unwrap();
         assert_eq!(peer.ip(), source);
         assert!(out.nodelay().unwrap() && inside.nodelay().unwrap());
+        let held = Socket::from(inside.try_clone().unwrap()).send_buffer_size().unwrap();
+        assert!(held <= 2 * SESSION_SEND_BUFFER_BYTES, "{held}");
         out.set_nonblocking(false).unwrap();
         out.write_all(b"EHLO bcd.com\r\n").unwrap();
         let mut got = [0; 14];

@@ -20,7 +20,7 @@ use content::{Incoming, Undotting};
 
 use crate::limits::{
     COMMAND_LINE_BYTES_MAX, MESSAGE_BYTES_MAX, PEER_NAME_WAIT_S, RECIPIENTS_MAX, REPLIES_HELD_BYTES_MAX,
-    SERVER_COMMAND_WAIT_S, SERVER_SESSION_S_MAX,
+    SERVER_COMMAND_WAIT_S, SERVER_LAST_WORDS_WAIT_S, SERVER_SESSION_S_MAX,
 };
 use crate::mail::{Address, Domain, Envelope, LocalPart, Recipient, ReversePath};
 use crate::smtp::command::{Claimed, MailParameters};
@@ -322,7 +322,7 @@ impl Session {
         if let State::Naming = self.state {
             self.state = State::Idle;
             self.greet(now);
-            self.stop_if_asked();
+            self.stop_if_asked(now);
         }
     }
 
@@ -342,15 +342,18 @@ impl Session {
             self.state = State::Idle;
             self.content = Vec::new();
             self.reply(now, reply);
-            self.stop_if_asked();
+            self.stop_if_asked(now);
         }
     }
 
-    /// When [`Session::timeout`] is to be called, unless something happens before.
+    /// When [`Session::timeout`] is to be called, unless something happens before. Of a session that is over:
+    /// until when its last words may take.
     pub fn deadline(&self) -> Instant {
         let pace = match &self.state {
-            State::Closed => return Instant::NEVER,
-            State::Data(message, _) | State::Chunk { message, .. } => message.pace.looked_at(),
+            State::Closed => return self.deadline,
+            State::Data(message, _) | State::Chunk { message, .. } | State::Chunks(message, _) => {
+                message.pace.looked_at()
+            }
             _ => Instant::NEVER,
         };
         self.deadline.min(self.last_moment).min(pace)
@@ -358,7 +361,7 @@ impl Session {
 
     /// The deadline has come; an earlier call does nothing.
     pub fn timeout(&mut self, now: Instant) {
-        if now < self.deadline() {
+        if self.is_finished() || now < self.deadline() {
             return;
         }
         if let State::Handshake = self.state {
@@ -366,20 +369,20 @@ impl Session {
         }
         let told = |text| Reply::new(421, Enhanced(4, 4, 2), text);
         match self.state {
-            _ if now >= self.last_moment => self.end(told("The session has lasted too long")),
+            _ if now >= self.last_moment => self.end(now, told("The session has lasted too long")),
             State::Naming => self.resolved(now, None),
             State::Penalty(_) => self.penalty_over(now),
             State::Checking => self.not_checked(now),
-            State::Answering => self.end(Reply::new(421, Enhanced(4, 3, 0), "The answer took too long")),
-            _ if now >= self.deadline => self.end(told("Nothing came for too long")),
+            State::Answering => self.end(now, Reply::new(421, Enhanced(4, 3, 0), "The answer took too long")),
+            _ if now >= self.deadline => self.end(now, told("Nothing came for too long")),
             _ => self.look_at_pace(now),
         }
     }
 
     /// Ends the connection with 421 4.3.2, at once or when the message on its way has its answer.
-    pub fn shutdown(&mut self, _now: Instant) {
+    pub fn shutdown(&mut self, now: Instant) {
         self.stopping = true;
-        self.stop_if_asked();
+        self.stop_if_asked(now);
     }
 
     /// The client has closed the connection.
@@ -394,11 +397,11 @@ impl Session {
         matches!(self.state, State::Closed)
     }
 
-    fn stop_if_asked(&mut self) {
+    fn stop_if_asked(&mut self, now: Instant) {
         if self.stopping
             && matches!(self.state, State::Idle | State::Mail(_) | State::Chunks(..) | State::Auth(_))
         {
-            self.end(Reply::new(421, Enhanced(4, 3, 2), "The service is going down; come back later"));
+            self.end(now, Reply::new(421, Enhanced(4, 3, 2), "The service is going down; come back later"));
         }
     }
 
@@ -408,10 +411,11 @@ impl Session {
         self.deadline = now + Duration::from_secs(SERVER_COMMAND_WAIT_S);
     }
 
-    /// The last reply, then the end.
-    fn end(&mut self, reply: Reply) {
+    /// The last reply, then the end; a client that does not read it has no more than a moment.
+    fn end(&mut self, now: Instant, reply: Reply) {
         reply.write_to(self.output.end());
         self.leave();
+        self.deadline = now + Duration::from_secs(SERVER_LAST_WORDS_WAIT_S);
     }
 
     fn leave(&mut self) {

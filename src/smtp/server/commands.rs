@@ -57,15 +57,15 @@ impl Session {
         let many =
             self.errors >= SESSION_ERRORS_MAX || self.refused_recipients >= SESSION_REFUSED_RECIPIENTS_MAX;
         match many {
-            true => self.end(Reply::new(421, Enhanced(4, 7, 0), "Too many errors; good bye")),
+            true => self.end(now, Reply::new(421, Enhanced(4, 7, 0), "Too many errors; good bye")),
             false => self.reply(now, reply),
         }
     }
 
     /// Ends a session in which no command can be believed any more.
-    fn send_away(&mut self, line: &[u8], reply: Reply) {
+    fn send_away(&mut self, now: Instant, line: &[u8], reply: Reply) {
         self.note_refusal(line, &reply);
-        self.end(reply);
+        self.end(now, reply);
     }
 
     pub(super) fn note_refusal(&mut self, line: &[u8], reply: &Reply) {
@@ -88,11 +88,12 @@ impl Session {
             }
             Command::Bdat { bytes: None, .. } => {
                 let text = "Write BDAT bytes, or BDAT bytes LAST; good bye";
-                self.send_away(b"BDAT", Reply::new(501, Enhanced(5, 5, 4), text));
+                self.send_away(now, b"BDAT", Reply::new(501, Enhanced(5, 5, 4), text));
                 return Ok(None);
             }
             Command::Http => {
                 self.send_away(
+                    now,
                     b"HTTP",
                     Reply::new(421, Enhanced(4, 7, 0), "Only SMTP is spoken here; good bye"),
                 );
@@ -111,7 +112,7 @@ impl Session {
             Command::Help(_) => Reply::new(214, Enhanced(2, 0, 0), HELP),
             Command::Quit => {
                 let text = format!("{} closing connection", self.settings.name);
-                self.end(Reply::new(221, Enhanced(2, 0, 0), text));
+                self.end(now, Reply::new(221, Enhanced(2, 0, 0), text));
                 return Ok(None);
             }
         };

@@ -146,7 +146,6 @@ impl Session {
             message.too_large = true;
             self.actions.push_back(Action::Aborted);
         }
-        message.pace = Pace::new(now);
         self.state = State::Chunk { message, checker, left: bytes, last };
         self.wait_for_content(now, bytes);
     }
@@ -202,11 +201,13 @@ impl Session {
     /// Lets a client go whose message has come too slowly up to now.
     pub(super) fn look_at_pace(&mut self, now: Instant) {
         let kept = match &mut self.state {
-            State::Data(message, _) | State::Chunk { message, .. } => message.pace.is_kept(now),
+            State::Data(message, _) | State::Chunk { message, .. } | State::Chunks(message, _) => {
+                message.pace.is_kept(now)
+            }
             _ => true,
         };
         if !kept {
-            self.end(Reply::new(421, Enhanced(4, 4, 2), "The message comes too slowly"));
+            self.end(now, Reply::new(421, Enhanced(4, 4, 2), "The message comes too slowly"));
         }
     }
 
@@ -242,7 +243,7 @@ impl Session {
             }
             other => self.state = other,
         }
-        self.stop_if_asked();
+        self.stop_if_asked(now);
     }
 
     /// What was not declared and may not be sent so (RFC 6152 §3), but for old devices.
@@ -265,7 +266,7 @@ impl Session {
                 self.content = Vec::new();
                 self.note_refusal(b"(the message)", &refusal);
                 self.reply(now, refusal);
-                self.stop_if_asked();
+                self.stop_if_asked(now);
             }
             None => {
                 let Incoming { envelope, bytes, eight_bit, .. } = message;

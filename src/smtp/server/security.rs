@@ -45,7 +45,7 @@ impl Session {
         self.client.tls = Some(tls);
         self.client.user = None;
         self.deadline = now + Duration::from_secs(SERVER_COMMAND_WAIT_S);
-        self.stop_if_asked();
+        self.stop_if_asked(now);
     }
 
     /// The mechanisms that are offered as things stand.
@@ -178,7 +178,7 @@ impl Session {
                 Some(verdict) => self.conclude(now, verdict),
                 None => self.not_checked(now),
             }
-            self.stop_if_asked();
+            self.stop_if_asked(now);
         }
     }
 
@@ -222,10 +222,10 @@ impl Session {
     pub(super) fn penalty_over(&mut self, now: Instant) {
         if let State::Penalty(reply) = std::mem::replace(&mut self.state, State::Idle) {
             if self.auth_failures >= AUTH_FAILURES_MAX {
-                return self.end(Reply::new(421, Enhanced(4, 7, 0), "Too many failures; good bye"));
+                return self.end(now, Reply::new(421, Enhanced(4, 7, 0), "Too many failures; good bye"));
             }
             self.reply(now, reply);
-            self.stop_if_asked();
+            self.stop_if_asked(now);
         }
     }
 }

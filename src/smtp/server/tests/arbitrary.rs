@@ -1,8 +1,10 @@
 //! Arbitrary bytes in arbitrary pieces: the same replies however they are cut, one for each command.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
-use crate::limits::REPLIES_HELD_BYTES_MAX;
+use crate::limits::{REPLIES_HELD_BYTES_MAX, SERVER_LAST_WORDS_WAIT_S};
 use crate::smtp::Reply;
 use crate::smtp::server::dialogue::{House, session, session_with, settings};
 use crate::smtp::server::{Action, AuthOffer, Settings};
@@ -18,6 +20,20 @@ fn replies_that_nobody_reads_stop_the_input() {
     assert!(session.output().len() < REPLIES_HELD_BYTES_MAX + 1000);
     session.sent(session.output().len());
     assert!(session.input(Instant::ORIGIN, &House, &flood[used..]) > 0);
+}
+
+#[test]
+fn last_words_that_nobody_reads_have_their_time() {
+    let mut session = session();
+    let now = Instant::ORIGIN + Duration::from_secs(100);
+    session.resolved(now, None);
+    session.input(now, &House, &[b"HELP\r\n".repeat(100), b"QUIT\r\n".to_vec()].concat());
+    assert!(session.is_finished() && !session.output().is_empty());
+    assert_eq!(session.deadline(), now + Duration::from_secs(SERVER_LAST_WORDS_WAIT_S));
+    // They are over then, and nothing is added to them.
+    let said = session.output().len();
+    session.timeout(session.deadline());
+    assert_eq!(session.output().len(), said);
 }
 
 #[test]

@@ -335,6 +335,39 @@ fn a_message_that_trickles_is_given_up() {
 }
 
 #[test]
+fn chunks_that_trickle_are_given_up() {
+    let script = |between: &str| {
+        format!(
+            "
+            C: MAIL FROM:<a@a.example>
+            C: RCPT TO:<b1@bcd.com>
+            S: 250 2.1.0 Sender ok
+            S: 250 2.1.5 Recipient ok
+            C: BDAT 1
+            C~ X
+            A: data <a@a.example> to b1@bcd.com
+            S: 250 2.0.0 1 bytes so far
+            @ +100s
+            C: BDAT 1
+            C~ X
+            S: 250 2.0.0 2 bytes so far
+            @ +100s
+            C: BDAT 1
+            C~ X
+            S: 250 2.0.0 3 bytes so far
+            {between}
+            S: 421 4.4.2 The message comes too slowly
+            A: aborted
+            A: close"
+        )
+    };
+    after_hello(&script("@ +99s\n@ +1s"));
+    // Nor does a command in between win time.
+    after_hello(&script("C: NOOP\nS: 250 2.0.0 Ok\n@ +100s"));
+    after_hello(&script("@ +90s\nC: BDAT 10\nC~ X\n@ +10s"));
+}
+
+#[test]
 fn a_message_in_good_pace_takes_its_time() {
     let piece = "C: {5000*x}\nA: aborted\n@ +170s\nC: x\n@ +130s\n";
     let more = "C: {5000*x}\n@ +170s\nC: x\n@ +130s\n".repeat(4);
