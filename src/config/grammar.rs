@@ -184,7 +184,7 @@ pub fn one_of(words: &[&str]) -> String {
 
 /// At most 60 characters of what the user wrote, so that a message stays one line of the console.
 pub fn shown(text: &str) -> String {
-    let mut chars = text.chars();
+    let mut chars = text.chars().map(|c| if c.is_control() { '?' } else { c });
     let head: String = chars.by_ref().take(60).collect();
     if chars.next().is_some() { format!("{head}...") } else { head }
 }
