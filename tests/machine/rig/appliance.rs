@@ -206,22 +206,12 @@ impl Appliance {
     /// Asks QEMU for something, such as to press the power button.
     #[track_caller]
     pub fn qemu(&self, command: &str) {
-        let order = format!("{{\"execute\":\"{command}\"}}");
-        self.qemu_until(&order, |heard| heard.matches("\"return\"").count() == 2);
-    }
-
-    /// Waits until the watchdog has reset the machine.
-    #[track_caller]
-    pub fn awaits_watchdog(&self) {
-        self.qemu_until("", |heard| heard.contains("\"WATCHDOG\""));
-    }
-
-    fn qemu_until(&self, order: &str, is_done: impl Fn(&str) -> bool) {
         let mut control = UnixStream::connect(&self.control).unwrap();
         control.set_read_timeout(Some(PATIENCE)).unwrap();
-        control.write_all(format!("{{\"execute\":\"qmp_capabilities\"}}{order}").as_bytes()).unwrap();
+        let order = format!("{{\"execute\":\"qmp_capabilities\"}}{{\"execute\":\"{command}\"}}");
+        control.write_all(order.as_bytes()).unwrap();
         let mut heard = String::new();
-        while !is_done(&heard) {
+        while heard.matches("\"return\"").count() < 2 {
             let mut piece = [0; 4096];
             let n = control.read(&mut piece).unwrap();
             assert!(n > 0 && !heard.contains("\"error\""), "{order}: {heard}");

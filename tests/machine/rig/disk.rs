@@ -5,10 +5,6 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rustix::process::{Pid, Signal, kill_process};
-
-use crate::lab::power::Power;
-
 /// Where a partition lies, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
@@ -38,19 +34,6 @@ impl Part {
         assert!(content.len() as u64 <= self.bytes);
         File::options().write(true).open(disk).unwrap().write_all_at(content, self.start).unwrap();
     }
-}
-
-/// The server of a journaled disk answers nothing any more, or goes on.
-pub fn server_hangs(disk: &Power, hangs: bool) {
-    let socket = disk.socket().to_str().unwrap();
-    let is_server =
-        |line: &[u8]| line.starts_with(b"nbdkit") && memchr::memmem::find(line, socket.as_bytes()).is_some();
-    let pid = std::fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
-        let line = std::fs::read(entry.path().join("cmdline")).ok()?;
-        is_server(&line).then(|| entry.file_name().to_str()?.parse().ok())?
-    });
-    let pid = Pid::from_raw(pid.expect("the server runs")).unwrap();
-    kill_process(pid, if hangs { Signal::STOP } else { Signal::CONT }).unwrap();
 }
 
 /// The boot loader's variables.

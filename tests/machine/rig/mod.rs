@@ -10,7 +10,7 @@ mod site;
 use std::time::Duration;
 
 pub use appliance::Appliance;
-pub use disk::{Part, server_hangs, slots_on};
+pub use disk::{Part, slots_on};
 pub use gdb::Debugger;
 pub use parcel::{flipped, parcel_of, serve_http};
 pub use site::{Site, firmware};
