@@ -344,6 +344,8 @@ pub const LOGIN_AGAIN_S: u64 = 60 * 60;
 pub const LANE_CONNECTIONS_START: usize = 2;
 /// Messages of one domain that are being tried at once.
 pub const ACTIVE_MESSAGES_MAX: usize = 100;
+/// Header sections and bodies that are coming in, those of all sessions together.
+pub const INCOMING_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Message content that is kept in memory between its arrival and its first attempt, all domains together.
 pub const RESIDENT_CONTENT_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// A message's body that is kept in memory until its final dot; a longer one goes to the spool as it comes.

@@ -151,6 +151,11 @@ impl Gatherer {
         if reached > HEADER_SECTION_BYTES_MAX { Err(SectionTooLong) } else { Ok(complete) }
     }
 
+    /// What it takes of memory.
+    pub fn held_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// The section and the bytes that came with it.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes

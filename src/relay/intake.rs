@@ -8,6 +8,7 @@ use crate::mail::envelope;
 use crate::mail::headers::{Gatherer, Section, SectionTooLong};
 use crate::mail::received::{Protocol, Submitter, Trace};
 use crate::mail::{Address, Domain, Envelope, QueueId};
+use crate::relay::incoming::Weight;
 use crate::relay::office::Office;
 use crate::relay::policy::Share;
 use crate::relay::storing::{Composed, Draft, Receipt};
@@ -56,6 +57,7 @@ pub struct Intake {
     shares: Vec<Share>,
     /// A byte beyond ASCII was in it, whatever the client declared.
     eight_bit: bool,
+    weight: Weight,
     stage: Stage,
 }
 
@@ -84,7 +86,8 @@ impl Intake {
     ) -> Self {
         let id = office.next_id(now);
         let stage = Stage::Head(Gatherer::default());
-        Intake { id, source, envelope, shares, eight_bit: false, stage }
+        let weight = office.incoming.begin();
+        Intake { id, source, envelope, shares, eight_bit: false, weight, stage }
     }
 
     /// Domains that answer for a part of it.
@@ -96,7 +99,8 @@ impl Intake {
     pub fn refused(office: &mut Office, now: Now, source: Source, envelope: Envelope, reply: Reply) -> Self {
         let id = office.next_id(now);
         let stage = Stage::Refused(reply);
-        Intake { id, source, envelope, shares: Vec::new(), eight_bit: false, stage }
+        let weight = office.incoming.begin();
+        Intake { id, source, envelope, shares: Vec::new(), eight_bit: false, weight, stage }
     }
 
     /// Takes the next piece of the content.
@@ -108,14 +112,38 @@ impl Intake {
                 Ok(true) => self.compose(office, now),
                 Err(SectionTooLong) => self.stage = Stage::Refused(compose_refusal(ComposeError::TooLong)),
             }
-            return self.spill(office);
+        } else {
+            self.take_body(office, piece);
         }
+        self.spill(office);
+        self.weigh(office);
+    }
+
+    fn take_body(&mut self, office: &mut Office, piece: &[u8]) {
         match &mut self.stage {
             Stage::Body { body, .. } => body.extend_from_slice(piece),
             Stage::Draft { .. } => self.extend(office, piece),
             Stage::Head(_) | Stage::Refused(_) => {}
         }
-        self.spill(office);
+    }
+
+    /// One that takes memory which others hold is refused, and lets go of its own.
+    fn weigh(&mut self, office: &mut Office) {
+        let bytes = match &self.stage {
+            Stage::Head(gatherer) => gatherer.held_bytes(),
+            Stage::Body { head, body } => head.capacity() + body.capacity(),
+            Stage::Draft { head, .. } => head.capacity(),
+            Stage::Refused(_) => 0,
+        };
+        if self.weight.becomes(bytes) {
+            return;
+        }
+        if let Stage::Draft { draft, .. } = &self.stage {
+            office.drop_draft(draft);
+        }
+        let text = "Too many messages are coming in at once, come again later";
+        self.stage = Stage::Refused(Reply::new(452, Enhanced(4, 3, 1), text));
+        self.weight.becomes(0);
     }
 
     /// Whether the spool must write before more is read from the client; [`Intake::catch_up`] after a batch.

@@ -20,6 +20,7 @@ pub mod dispatch;
 pub mod guesses;
 pub mod guests;
 pub mod holding;
+pub mod incoming;
 pub mod intake;
 pub mod judge;
 pub mod notices;

@@ -15,6 +15,7 @@ use crate::ntp::{Step, Steps};
 use crate::prng::Prng;
 use crate::relay::active::Active;
 use crate::relay::dispatch::Dispatch;
+use crate::relay::incoming::Incoming;
 use crate::relay::judge::Verdict;
 use crate::relay::queue::{Queue, Want};
 use crate::relay::recording::Unrecorded;
@@ -34,6 +35,7 @@ pub struct Office {
     pub(super) prng: Prng,
     /// Bytes of message content in memory, of active and of fresh messages.
     pub(super) resident_bytes: usize,
+    pub(super) incoming: Incoming,
     /// Addresses of ours that are not there, and why.
     pub(super) pending: HashMap<IpAddr, String>,
     /// The post whose turn it is to activate a message.
@@ -108,6 +110,7 @@ impl Office {
             ids: QueueIds::new(None, seed),
             prng: Prng::from_seed(seed),
             resident_bytes: 0,
+            incoming: Incoming::default(),
             pending: HashMap::new(),
             turn: None,
             watched: HashSet::new(),
@@ -264,6 +267,11 @@ impl Office {
     /// Bytes of message content in memory.
     pub fn resident_bytes(&self) -> usize {
         self.resident_bytes
+    }
+
+    /// Bytes of messages that are coming in.
+    pub fn incoming_bytes(&self) -> usize {
+        self.incoming.bytes()
     }
 
     /// Open outgoing connections.

@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::config;
+use crate::limits::INCOMING_BYTES_MAX;
 use crate::mail::{Address, Domain, Envelope, QueueId, ReversePath};
+use crate::relay::intake::{Bearer, Intake, Source};
 use crate::relay::judge::Host;
 use crate::relay::policy::shares_for;
 use crate::smtp::{Enhanced, Reply};
@@ -92,6 +94,24 @@ impl Desk {
         let head = b"From: b1@bcd.com\r\nSubject: test\r\n\r\n".to_vec();
         let composed = Composed { id, shares, origin: "test".to_owned(), head, body: b"text\r\n".to_vec() };
         self.office.accept(self.now, composed).map(|receipt| (id, receipt))
+    }
+
+    /// b1 begins to hand in a message.
+    fn begin(&mut self) -> Intake {
+        let config = self.office.config().clone();
+        let author = Address::parse("b1@bcd.com").unwrap();
+        let envelope =
+            Envelope::plain(ReversePath::Address(author.clone()), [Address::parse("x1@xyz.com").unwrap()]);
+        let shares = shares_for(&config, config.domain(&author.domain), &envelope).unwrap();
+        let source = Source {
+            our_name: name("bcd.com"),
+            author: Some(author.domain),
+            bearer: Bearer::Local { user: "b1".to_owned() },
+            drop_bcc: false,
+            full_name: None,
+            tolerant: false,
+        };
+        Intake::new(&mut self.office, self.now, source, envelope, shares)
     }
 
     fn pass(&mut self, time: Duration) {
@@ -279,6 +299,29 @@ fn without_its_address_a_domains_mail_waits_and_says_why() {
     desk.office.set_address(desk.now, ip, Ok(()));
     assert_eq!(desk.hosts_say(yes), 1, "at once when the address is back");
     assert_eq!(desk.queued(), 0);
+}
+
+#[test]
+fn messages_that_come_in_share_one_bound_of_memory() {
+    let mut desk = Desk::new();
+    let endless = [&b"X: "[..], &[b'a'; 200_000]].concat();
+    let mut begun = Vec::new();
+    for _ in 0..100 {
+        let mut intake = desk.begin();
+        intake.take(&mut desk.office, desk.now, &endless);
+        assert!(desk.office.incoming_bytes() <= INCOMING_BYTES_MAX);
+        begun.push(intake);
+    }
+    assert!(desk.office.incoming_bytes() > INCOMING_BYTES_MAX / 2, "the bound is of use");
+    let now = desk.now;
+    let last = begun.pop().unwrap().finish(&mut desk.office, now).unwrap_err();
+    assert!(last.to_string().starts_with("452 4.3.1 "), "{last}");
+    begun.into_iter().for_each(|intake| intake.abandon(&mut desk.office));
+    assert_eq!(desk.office.incoming_bytes(), 0);
+    let mut intake = desk.begin();
+    intake.take(&mut desk.office, now, b"Subject: there is room again\r\n\r\ntext\r\n");
+    assert!(intake.finish(&mut desk.office, now).is_ok());
+    assert_eq!(desk.office.incoming_bytes(), 0);
 }
 
 #[test]

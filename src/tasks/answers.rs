@@ -10,11 +10,10 @@ use crate::console::report::{
 };
 use crate::console::status::{StatusReport, SyslogReport};
 use crate::limits::{
-    BODY_IN_MEMORY_BYTES_MAX, CONFIG_HISTORY_BYTES_MAX, CONSOLE_TYPE_AHEAD_BYTES_MAX,
-    CONTROL_FRAME_BYTES_MAX, CONTROL_LINKS_MAX, DNS_CACHE_BYTES_MAX, FALSE_CLAIMER_BYTES, FALSE_CLAIMERS_MAX,
-    LOG_RING_BYTES_MAX, OUTGOING_CONNECTIONS_MAX, QUEUED_MESSAGE_BYTES, QUEUED_MESSAGES_MAX,
-    RESIDENT_CONTENT_BYTES_MAX, SESSION_BUFFER_BYTES, SESSIONS_MAX, SPOOL_PENDING_BYTES_MAX,
-    SPOOL_READ_BYTES, TLS_CONNECTION_BYTES,
+    CONFIG_HISTORY_BYTES_MAX, CONSOLE_TYPE_AHEAD_BYTES_MAX, CONTROL_FRAME_BYTES_MAX, CONTROL_LINKS_MAX,
+    DNS_CACHE_BYTES_MAX, FALSE_CLAIMER_BYTES, FALSE_CLAIMERS_MAX, INCOMING_BYTES_MAX, LOG_RING_BYTES_MAX,
+    OUTGOING_CONNECTIONS_MAX, QUEUED_MESSAGE_BYTES, QUEUED_MESSAGES_MAX, RESIDENT_CONTENT_BYTES_MAX,
+    SESSION_BUFFER_BYTES, SESSIONS_MAX, SPOOL_PENDING_BYTES_MAX, SPOOL_READ_BYTES, TLS_CONNECTION_BYTES,
 };
 use crate::mail::{Domain, QueueId, ReversePath, compose};
 use crate::os::{clock, process};
@@ -261,7 +260,7 @@ pub fn memory(station: &Station) -> MemoryReport {
         used_bytes: used as u64,
         bound_bytes: bound as u64,
     };
-    let session = SESSION_BUFFER_BYTES + 2 * BODY_IN_MEMORY_BYTES_MAX + TLS_CONNECTION_BYTES;
+    let session = 2 * SESSION_BUFFER_BYTES + TLS_CONNECTION_BYTES;
     let connection = 2 * SPOOL_READ_BYTES + TLS_CONNECTION_BYTES;
     let console = CONTROL_FRAME_BYTES_MAX + CONSOLE_TYPE_AHEAD_BYTES_MAX;
     let unwritten: usize = office.posts().map(|(_, post)| post.log.pending_bytes()).sum();
@@ -271,6 +270,7 @@ pub fn memory(station: &Station) -> MemoryReport {
     MemoryReport {
         parts: vec![
             part("incoming sessions", station.meters.sessions.get() * session, SESSIONS_MAX * session),
+            part("messages coming in", office.incoming_bytes(), INCOMING_BYTES_MAX),
             part(
                 "outgoing connections",
                 office.connections() * connection,

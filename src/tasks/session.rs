@@ -12,9 +12,7 @@ use async_io::Async;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 
 use crate::config::Service;
-use crate::limits::{
-    BODY_IN_MEMORY_BYTES_MAX, FALSE_CLAIMERS_MAX, SESSION_BUFFER_BYTES, TLS_HANDSHAKE_WAIT_S,
-};
+use crate::limits::{FALSE_CLAIMERS_MAX, SESSION_BUFFER_BYTES, TLS_HANDSHAKE_WAIT_S};
 use crate::mail::Domain;
 use crate::mail::envelope::{Envelope, Notify};
 use crate::os::{clock, entropy};
@@ -212,7 +210,7 @@ impl Visit {
 
     /// Moves content out of the session when a good deal has come together.
     fn drain_content(&mut self) {
-        if self.session.content_len() >= BODY_IN_MEMORY_BYTES_MAX {
+        if self.session.content_len() >= SESSION_BUFFER_BYTES {
             self.take_content();
         }
     }
