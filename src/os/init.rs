@@ -267,10 +267,17 @@ impl Machine {
     /// As [`Machine::slots`], and those of writing.
     pub fn ended(&self) -> io::Result<()> {
         let Some(running) = self.running() else { return Ok(()) };
-        match self.slots()? {
-            slots if slots.ended(running) == slots => Ok(()),
-            slots => self.set_slots(slots.ended(running)),
-        }
+        self.change_slots(|slots| slots.ended(running))
+    }
+
+    /// Tells the boot loader what to go by, where that is news.
+    ///
+    /// # Errors
+    /// As [`Machine::slots`], and those of writing.
+    pub fn change_slots(&self, change: impl FnOnce(Slots) -> Slots) -> io::Result<()> {
+        let slots = self.slots()?;
+        let changed = change(slots);
+        if changed == slots { Ok(()) } else { self.set_slots(changed) }
     }
 
     /// The device of a slot that is not running.

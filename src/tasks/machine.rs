@@ -219,10 +219,7 @@ async fn confirmed(station: &Rc<Station>, machinist: &Rc<Machinist>, running: Sl
     let machine = machinist.machine.clone();
     let job = move || {
         init::prove_data()?;
-        match machine.slots()? {
-            slots if slots.confirmed(running) == slots => Ok(()),
-            slots => machine.set_slots(slots.confirmed(running)),
-        }
+        machine.change_slots(|slots| slots.confirmed(running))
     };
     station.blocking(job).await.unwrap_or_else(|| Err(io::Error::other("the box is stopping")))
 }
