@@ -209,6 +209,10 @@ pub const MAILDIR_LEFTOVER_AGE_S: u64 = 36 * 3600;
 pub const MAILDIR_NAME_TRIES_MAX: u32 = 16;
 /// Bytes of a delivery gathered for one write.
 pub const MAILDIR_WRITE_BYTES: usize = 64 * 1024;
+/// Bytes of a delivery after which they are brought to the disk.
+pub const MAILDIR_SYNC_BYTES: usize = 1024 * 1024;
+/// Deliveries into mailboxes at once.
+pub const MAILDIR_DELIVERIES_MAX: usize = 4;
 /// Lines of the log that are kept in memory.
 pub const LOG_RING_LINES_MAX: usize = 1000;
 /// What a crash note keeps of the log.

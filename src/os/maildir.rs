@@ -1,5 +1,5 @@
-//! Delivery into a Maildir under `DIR/mail/DOMAIN/USER`: written to `tmp/`, synced, moved to `new/`, synced.
-//! Source: the maildir convention (unique names, 36 hours, tmp/new/cur). Lines end in LF on disk.
+//! Delivery into a Maildir under `DIR/mail/DOMAIN/USER`: written piece by piece to `tmp/`, synced, moved to
+//! `new/`, synced. Source: the maildir convention (unique names, 36 hours, tmp/new/cur); lines end in LF on disk.
 //! Danger: success means that a power cut does not lose the message; every error means it is not there.
 
 use std::collections::HashMap;
@@ -12,7 +12,9 @@ use std::time::{Duration, SystemTime};
 use memchr::memchr;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use crate::limits::{MAILDIR_LEFTOVER_AGE_S, MAILDIR_NAME_TRIES_MAX, MAILDIR_WRITE_BYTES};
+use crate::limits::{
+    MAILDIR_LEFTOVER_AGE_S, MAILDIR_NAME_TRIES_MAX, MAILDIR_SYNC_BYTES, MAILDIR_WRITE_BYTES,
+};
 use crate::mail::{Domain, LocalPart};
 use crate::time::{Instant, Now, WallTime};
 
@@ -31,31 +33,46 @@ impl Maildirs {
         Maildirs { root, host: file_name(host), prepared: HashMap::new(), deliveries: 0 }
     }
 
-    /// Delivers the bytes of `parts`, one after the other, CRLF written as LF. When this returns, the
-    /// message and the folders on the way to it are on the disk. Folders are made with mode 0700, the file
-    /// with 0600.
+    /// Begins a delivery: makes sure of the folders, which are on the disk then, with mode 0700, and of a file of
+    /// its own in `tmp/`, with mode 0600.
     ///
     /// # Errors
-    /// Any error of the file system, `StorageFull` among them; the message is then not in `new/`, or, when
-    /// only the last sync failed, may be delivered once more by the next try.
-    pub fn deliver(
-        &mut self,
-        now: Now,
-        domain: &Domain,
-        user: &LocalPart,
-        parts: &[&[u8]],
-    ) -> io::Result<PathBuf> {
+    /// Any error of the file system, `StorageFull` among them.
+    pub fn begin(&mut self, now: Now, domain: &Domain, user: &LocalPart) -> io::Result<Delivery> {
         let mailbox = self.mailbox(domain, user);
         self.prepare(now, &mailbox)?;
-        let (tmp, name) = self.write_tmp(now.wall, &mailbox, parts)?;
-        let moved = self.move_to_new(&mailbox, &tmp, name);
-        if moved.is_err() {
-            // What cannot be removed now is swept when it is 36 hours old.
-            let _ = fs::remove_file(&tmp);
+        for _ in 0..MAILDIR_NAME_TRIES_MAX {
+            let name = self.unique_name(now.wall)?;
+            let tmp = mailbox.join("tmp").join(&name);
+            match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&tmp) {
+                Ok(file) => return Ok(Delivery::new(mailbox, name, tmp, file)),
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(e),
+            }
         }
-        let delivered = moved?;
-        sync_dir(&mailbox.join("new"))?;
-        Ok(delivered)
+        Err(no_name_left())
+    }
+
+    /// Removes what a crash or a power cut left of our own deliveries, in every mailbox; how many there were. To
+    /// be called before the first delivery of a life: none is under way then.
+    ///
+    /// # Errors
+    /// The first that the file system gave; what could be removed is removed.
+    pub fn clean(&self) -> io::Result<usize> {
+        let (mut removed, mut failed) = (0, None);
+        for domain in folders(&self.root)? {
+            for mailbox in folders(&domain)? {
+                for entry in listed(&mailbox.join("tmp"))? {
+                    if entry.file_name().to_str().is_some_and(is_our_name) {
+                        match fs::remove_file(entry.path()) {
+                            Ok(()) => removed += 1,
+                            Err(error) => failed = failed.or(Some(error)),
+                        }
+                    }
+                }
+            }
+        }
+        failed.map_or(Ok(removed), Err)
     }
 
     /// The folder of `user`: one for all spellings of a user, and never outside `root`.
@@ -86,42 +103,6 @@ impl Maildirs {
         Ok(())
     }
 
-    fn write_tmp(
-        &mut self,
-        wall: WallTime,
-        mailbox: &Path,
-        parts: &[&[u8]],
-    ) -> io::Result<(PathBuf, String)> {
-        for _ in 0..MAILDIR_NAME_TRIES_MAX {
-            let name = self.unique_name(wall)?;
-            let tmp = mailbox.join("tmp").join(&name);
-            let file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&tmp) {
-                Ok(file) => file,
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
-                Err(e) => return Err(e),
-            };
-            if let Err(e) = write_synced(file, parts) {
-                let _ = fs::remove_file(&tmp);
-                return Err(e);
-            }
-            return Ok((tmp, name));
-        }
-        Err(no_name_left())
-    }
-
-    /// Never over a message that is there.
-    fn move_to_new(&mut self, mailbox: &Path, tmp: &Path, name: String) -> io::Result<PathBuf> {
-        let mut target = mailbox.join("new").join(name);
-        for n in 0..MAILDIR_NAME_TRIES_MAX {
-            match renameat_with(CWD, tmp, CWD, &target, RenameFlags::NOREPLACE) {
-                Ok(()) => return Ok(target),
-                Err(rustix::io::Errno::EXIST) => target.as_mut_os_string().push(format!("-{n}")),
-                Err(e) => return Err(e.into()),
-            }
-        }
-        Err(no_name_left())
-    }
-
     /// `SECONDS.M<microseconds>P<pid>Q<count>R<random>.HOST`: unique even when the clock starts over and
     /// the process is always number one.
     fn unique_name(&mut self, wall: WallTime) -> io::Result<String> {
@@ -133,21 +114,92 @@ impl Maildirs {
     }
 }
 
-fn no_name_left() -> io::Error {
-    io::Error::new(io::ErrorKind::AlreadyExists, "no free name in the mailbox")
+/// A message on its way into a mailbox. Until [`Delivery::finish`] it lies in `tmp/`, and nothing is left of it
+/// when this is dropped before.
+pub struct Delivery {
+    mailbox: PathBuf,
+    name: String,
+    tmp: PathBuf,
+    out: BufWriter<File>,
+    /// A CR ended the bytes before, and waits to see what follows it.
+    held_cr: bool,
+    /// Bytes since the last sync.
+    unsynced: usize,
+    moved: bool,
 }
 
-fn write_synced(file: File, parts: &[&[u8]]) -> io::Result<()> {
-    let mut out = BufWriter::with_capacity(MAILDIR_WRITE_BYTES, file);
-    // Whether a CR ended the bytes before, and waits to see what follows it.
-    let mut held_cr = false;
-    for part in parts {
-        write_lf(&mut out, part, &mut held_cr)?;
+/// A message in a mailbox.
+#[derive(Debug)]
+pub struct Kept {
+    pub file: PathBuf,
+    pub bytes: u64,
+}
+
+impl Delivery {
+    fn new(mailbox: PathBuf, name: String, tmp: PathBuf, file: File) -> Self {
+        let out = BufWriter::with_capacity(MAILDIR_WRITE_BYTES, file);
+        Delivery { mailbox, name, tmp, out, held_cr: false, unsynced: 0, moved: false }
     }
-    if held_cr {
-        out.write_all(b"\r")?;
+
+    /// Writes the next bytes of the message, CRLF as LF. Every now and then they are brought to the disk, so that
+    /// the last sync is as short as the others.
+    ///
+    /// # Errors
+    /// Any error of the file system; the delivery can only be dropped then.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        write_lf(&mut self.out, bytes, &mut self.held_cr)?;
+        self.unsynced += bytes.len();
+        if self.unsynced >= MAILDIR_SYNC_BYTES {
+            self.out.flush()?;
+            self.out.get_ref().sync_data()?;
+            self.unsynced = 0;
+        }
+        Ok(())
     }
-    out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+
+    /// Moves the message to `new/`. When this returns, it and the folders on the way to it are on the disk.
+    ///
+    /// # Errors
+    /// Any error of the file system; the message is then not in `new/`, or, when only the last sync failed, may
+    /// be delivered once more by the next try.
+    pub fn finish(mut self) -> io::Result<Kept> {
+        if self.held_cr {
+            self.out.write_all(b"\r")?;
+        }
+        self.out.flush()?;
+        self.out.get_ref().sync_all()?;
+        let bytes = self.out.get_ref().metadata()?.len();
+        let file = self.move_to_new()?;
+        self.moved = true;
+        sync_dir(&self.mailbox.join("new"))?;
+        Ok(Kept { file, bytes })
+    }
+
+    /// Never over a message that is there.
+    fn move_to_new(&self) -> io::Result<PathBuf> {
+        let mut target = self.mailbox.join("new").join(&self.name);
+        for n in 0..MAILDIR_NAME_TRIES_MAX {
+            match renameat_with(CWD, &self.tmp, CWD, &target, RenameFlags::NOREPLACE) {
+                Ok(()) => return Ok(target),
+                Err(rustix::io::Errno::EXIST) => target.as_mut_os_string().push(format!("-{n}")),
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Err(no_name_left())
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if !self.moved {
+            // What cannot be removed now is removed at the next start.
+            let _ = fs::remove_file(&self.tmp);
+        }
+    }
+}
+
+fn no_name_left() -> io::Error {
+    io::Error::new(io::ErrorKind::AlreadyExists, "no free name in the mailbox")
 }
 
 /// Writes `bytes` with each CRLF as LF; a CR on its own stays.
@@ -176,17 +228,36 @@ fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// Removes what a cut-off delivery left in `tmp/` more than 36 hours ago.
+/// Removes what somebody else's cut-off delivery left in `tmp/` more than 36 hours ago.
 fn sweep(tmp: &Path, now: WallTime) -> io::Result<()> {
     let now = SystemTime::UNIX_EPOCH + Duration::from_millis(now.unix_millis());
-    for entry in fs::read_dir(tmp)? {
-        let entry = entry?;
+    for entry in listed(tmp)? {
         let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|t| now.duration_since(t).ok());
         if age.is_some_and(|age| age.as_secs() > MAILDIR_LEFTOVER_AGE_S) {
             fs::remove_file(entry.path())?;
         }
     }
     Ok(())
+}
+
+/// What is in a folder; nothing where there is no such folder.
+fn listed(folder: &Path) -> io::Result<Vec<fs::DirEntry>> {
+    match fs::read_dir(folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries?.collect(),
+    }
+}
+
+fn folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = listed(folder)?.into_iter();
+    Ok(entries.filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()).collect())
+}
+
+/// Whether [`Maildirs::unique_name`] made this name: other programs may deliver here too.
+fn is_our_name(name: &str) -> bool {
+    let middle = name.split('.').nth(1).filter(|part| part.starts_with('M'));
+    let random = middle.and_then(|part| part.rsplit_once('R')).map_or("", |(_, random)| random);
+    random.len() == 16 && random.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 /// `text` as one file name: what could lead out of a folder, hide a file or confuse a mail reader is
@@ -235,6 +306,17 @@ mod tests {
         LocalPart::parse(text).unwrap()
     }
 
+    /// The parts of a message, one after the other.
+    fn deliver(mail: &mut Maildirs, who: &str, parts: &[&[u8]]) -> io::Result<PathBuf> {
+        let mut delivery = mail.begin(clock::now(), &bcd(), &user(who))?;
+        parts.iter().try_for_each(|part| delivery.write(part))?;
+        delivery.finish().map(|kept| kept.file)
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
     }
@@ -244,7 +326,7 @@ mod tests {
         let dir = Scratch::new("lands");
         let mut mail = Maildirs::new(dir.0.join("mail"), "abc.com");
         let parts: [&[u8]; 3] = [b"Return-Path: <b1@bcd.com>\r\n", b"Subject: x\r", b"\n\r\nbody\r\n"];
-        let file = mail.deliver(clock::now(), &bcd(), &user("x1"), &parts).unwrap();
+        let file = deliver(&mut mail, "x1", &parts).unwrap();
         assert_eq!(fs::read(&file).unwrap(), b"Return-Path: <b1@bcd.com>\nSubject: x\n\nbody\n");
         let mailbox = dir.0.join("mail/bcd.com/x1");
         assert_eq!(file.parent().unwrap(), mailbox.join("new"));
@@ -256,11 +338,10 @@ mod tests {
     #[test]
     fn two_messages_of_one_moment_do_not_meet() {
         let dir = Scratch::new("moment");
-        let now = clock::now();
         let mut first = Maildirs::new(dir.0.clone(), "abc.com");
         let mut second = Maildirs::new(dir.0.clone(), "abc.com");
         for mail in [&mut first, &mut second, &mut Maildirs::new(dir.0.clone(), "abc.com")] {
-            mail.deliver(now, &bcd(), &user("X1"), &[b"a\r\n"]).unwrap();
+            deliver(mail, "X1", &[b"a\r\n"]).unwrap();
         }
         let new = first.mailbox(&bcd(), &user("x1")).join("new");
         assert_eq!(fs::read_dir(new).unwrap().count(), 3);
@@ -269,14 +350,48 @@ mod tests {
     #[test]
     fn a_name_that_is_taken_is_not_overwritten() {
         let dir = Scratch::new("taken");
-        let mut mail = Maildirs::new(dir.0.clone(), "abc.com");
-        let mailbox = mail.mailbox(&bcd(), &user("x1"));
-        mail.prepare(clock::now(), &mailbox).unwrap();
-        fs::write(mailbox.join("new/n"), b"old").unwrap();
-        fs::write(mailbox.join("tmp/n"), b"new").unwrap();
-        let moved = mail.move_to_new(&mailbox, &mailbox.join("tmp/n"), "n".into()).unwrap();
-        assert_eq!(fs::read(mailbox.join("new/n")).unwrap(), b"old");
-        assert_eq!(fs::read(moved).unwrap(), b"new");
+        let mut mail = Maildirs::new(dir.0.join("mail"), "abc.com");
+        let mut delivery = mail.begin(clock::now(), &bcd(), &user("x1")).unwrap();
+        let taken = mail.mailbox(&bcd(), &user("x1")).join("new").join(&delivery.name);
+        fs::write(&taken, b"old").unwrap();
+        delivery.write(b"new").unwrap();
+        let kept = delivery.finish().unwrap();
+        assert_eq!(fs::read(taken).unwrap(), b"old");
+        assert_eq!((fs::read(kept.file).unwrap(), kept.bytes), (b"new".to_vec(), 3));
+    }
+
+    #[test]
+    fn a_long_message_comes_in_pieces_wherever_they_are_cut() {
+        let dir = Scratch::new("pieces");
+        let mut mail = Maildirs::new(dir.0.join("mail"), "abc.com");
+        let line = b"a line of 32 bytes with its CRLF\r\n";
+        let message = line.repeat(3 * MAILDIR_SYNC_BYTES / line.len());
+        for cut in [1000, line.len() - 1, MAILDIR_WRITE_BYTES, message.len()] {
+            let file = deliver(&mut mail, "x1", &message.chunks(cut).collect::<Vec<_>>()).unwrap();
+            let wanted: Vec<u8> = message.iter().copied().filter(|b| *b != b'\r').collect();
+            assert!(fs::read(file).unwrap() == wanted, "in pieces of {cut}");
+        }
+    }
+
+    #[test]
+    fn a_delivery_that_is_given_up_or_cut_off_leaves_nothing() {
+        let dir = Scratch::new("cut-off");
+        let mut mail = Maildirs::new(dir.0.join("mail"), "abc.com");
+        assert_eq!(mail.clean().unwrap(), 0, "there is no mailbox yet");
+        let mut given_up = mail.begin(clock::now(), &bcd(), &user("x1")).unwrap();
+        given_up.write(b"half of it").unwrap();
+        let tmp = mail.mailbox(&bcd(), &user("x1")).join("tmp");
+        assert_eq!(names(&tmp).len(), 1);
+        drop(given_up);
+        assert!(names(&tmp).is_empty());
+        // The process dies in the middle; another program's delivery is not ours to touch.
+        let cut_off = mail.begin(clock::now(), &bcd(), &user("x1")).unwrap();
+        std::mem::forget(cut_off);
+        fs::write(tmp.join("1764.M5P1V00R1.abc.com"), b"its own").unwrap();
+        let next_life = Maildirs::new(dir.0.join("mail"), "cde.com");
+        assert_eq!(next_life.clean().unwrap(), 1);
+        assert_eq!(names(&tmp), ["1764.M5P1V00R1.abc.com"]);
+        assert!(names(&mail.mailbox(&bcd(), &user("x1")).join("new")).is_empty());
     }
 
     #[test]
@@ -303,7 +418,7 @@ mod tests {
         let mailbox = mail.mailbox(&bcd(), &user("x1"));
         mail.prepare(clock::now(), &mailbox).unwrap();
         fs::remove_dir(mailbox.join("new")).unwrap();
-        assert!(mail.deliver(clock::now(), &bcd(), &user("x1"), &[b"a\r\n"]).is_err());
+        assert!(deliver(&mut mail, "x1", &[b"a\r\n"]).is_err());
         assert_eq!(fs::read_dir(mailbox.join("tmp")).unwrap().count(), 0);
     }
 

@@ -3,6 +3,7 @@
 //! never marked done before what follows from it is on flash.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Config, DomainConfig};
@@ -16,7 +17,7 @@ use crate::relay::queue::Want;
 use crate::relay::route::{Road, road};
 use crate::relay::storing::Fresh;
 use crate::smtp::{Enhanced, Reply};
-use crate::spool::{SpoolError, State};
+use crate::spool::{BodyPiece, Flash, SpoolError, State};
 use crate::time::{Instant, Now};
 
 /// A delivery into a mailbox of this box.
@@ -199,10 +200,11 @@ impl Office {
         }
     }
 
-    /// Reads a piece of a body that is in the spool.
-    pub fn read_body(&self, owner: &Domain, id: QueueId, offset: u64, buf: &mut [u8]) -> Option<usize> {
+    /// Finds a piece of a body that is in the spool, and the medium it is to be read from: on the thread that
+    /// runs batches, and before any that is taken later. See [`crate::spool::DomainLog::find_body`].
+    pub fn find_body(&self, owner: &Domain, id: QueueId, offset: u64) -> Option<(BodyPiece, Arc<dyn Flash>)> {
         let post = self.posts.get(owner)?;
-        post.log.read_body(&*post.flash, id, offset, buf).ok()
+        Some((post.log.find_body(id, offset).ok()??, post.flash.clone()))
     }
 
     /// A connection's host could not be reached, or its session did not come to mail: every waiting job of

@@ -209,7 +209,7 @@ pub use domain_log::{DomainLog, INDEX_ENTRY_BYTES};
 pub use errors::{SpoolError, Ticket, Wear};
 pub use flash::{FileName, Flash, FlashError, Listed};
 pub use meta::Meta;
-pub use reading::Stored;
+pub use reading::{BodyPiece, Stored};
 pub use recovery::{Recovered, Recovery};
 pub use segments::Bounds;
 pub use settle::{Durable, Failure};

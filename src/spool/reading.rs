@@ -50,23 +50,30 @@ impl DomainLog {
         offset: u64,
         buf: &mut [u8],
     ) -> Result<usize, SpoolError> {
+        let Some(piece) = self.find_body(id, offset)? else { return Ok(0) };
+        let bytes = piece.read(flash)?;
+        let count = bytes.len().min(buf.len());
+        buf[..count].copy_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+
+    /// Finds the piece of the body that begins at `offset`; `None` at the end. Reading it waits for the medium
+    /// and is done elsewhere, but before any batch that is taken from now on: that one may use the place again.
+    pub fn find_body(&self, id: QueueId, offset: u64) -> Result<Option<BodyPiece>, SpoolError> {
         let entry = self.index.get(&id).ok_or(SpoolError::Missing)?;
         let mut start = 0;
         for chunk in entry.body_chunks() {
             let end = start + chunk.payload_bytes();
             if offset < end {
-                let piece = self.fetch(flash, *chunk, id, Kind::Data)?;
-                return Ok(copy_from(&piece[HEADER_BYTES..], offset - start, buf));
+                let record = self.find(*chunk, id, Kind::Data)?;
+                return Ok(Some(BodyPiece { record, offset: offset - start }));
             }
             start = end;
         }
         if start > 0 {
-            return Ok(0);
+            return Ok(None);
         }
-        let record = self.fetch(flash, entry.commit, id, Kind::Commit)?;
-        let (commit, inline) = Commit::decode(&record[HEADER_BYTES..]).ok_or(SpoolError::Damaged)?;
-        let prefix = if commit.prefix_chunks == 0 { commit.prefix_bytes() } else { 0 };
-        Ok(copy_from(inline, prefix + offset, buf))
+        Ok(Some(BodyPiece { record: self.find(entry.commit, id, Kind::Commit)?, offset }))
     }
 
     fn load_state(
@@ -95,28 +102,71 @@ impl DomainLog {
 
     /// A whole record, proved to be the one that is looked for.
     fn fetch(&self, flash: &dyn Flash, place: Place, id: QueueId, kind: Kind) -> Result<Vec<u8>, SpoolError> {
+        self.find(place, id, kind)?.read(flash)
+    }
+
+    fn find(&self, place: Place, id: QueueId, kind: Kind) -> Result<Whereabouts, SpoolError> {
         let name = self.segments.name(place.segment).ok_or(SpoolError::Damaged)?;
-        let FileName::Segment { nonce, .. } = name else { return Err(SpoolError::Damaged) };
         let flying = self.flight.iter().flat_map(|flight| flight.batch.parts.iter());
-        let bytes = match self.pending.parts.iter().chain(flying).find_map(|part| part.record(place)) {
-            Some(bytes) => bytes.to_vec(),
+        let unwritten = self.pending.parts.iter().chain(flying).find_map(|part| part.record(place));
+        Ok(Whereabouts { name, place, id, kind, unwritten: unwritten.map(<[u8]>::to_vec) })
+    }
+}
+
+/// A record that the log has found.
+#[derive(Debug)]
+struct Whereabouts {
+    name: FileName,
+    place: Place,
+    id: QueueId,
+    kind: Kind,
+    /// Its bytes, while its batch is not over.
+    unwritten: Option<Vec<u8>>,
+}
+
+impl Whereabouts {
+    fn read(self, flash: &dyn Flash) -> Result<Vec<u8>, SpoolError> {
+        let FileName::Segment { nonce, .. } = self.name else { return Err(SpoolError::Damaged) };
+        let bytes = match self.unwritten {
+            Some(bytes) => bytes,
             None => {
-                let mut bytes = vec![0; place.bytes() as usize];
-                let count = flash.read(name, place.offset, &mut bytes)?;
+                let mut bytes = vec![0; self.place.bytes() as usize];
+                let count = flash.read(self.name, self.place.offset, &mut bytes)?;
                 bytes.truncate(count);
                 bytes
             }
         };
         match record::parse(&bytes, nonce) {
-            Ok(record) if record.id == id && record.kind == kind => Ok(bytes),
+            Ok(record) if record.id == self.id && record.kind == self.kind => Ok(bytes),
             Ok(_) | Err(_) => Err(SpoolError::Damaged),
         }
     }
 }
 
-fn copy_from(bytes: &[u8], offset: u64, buf: &mut [u8]) -> usize {
-    let rest = usize::try_from(offset).ok().and_then(|start| bytes.get(start..)).unwrap_or(&[]);
-    let count = rest.len().min(buf.len());
-    buf[..count].copy_from_slice(&rest[..count]);
-    count
+/// A piece of a body that is found and not read yet.
+#[derive(Debug)]
+pub struct BodyPiece {
+    record: Whereabouts,
+    /// Where it begins in the record's share of the body.
+    offset: u64,
+}
+
+impl BodyPiece {
+    /// Its bytes, to the end of the record; at most `SPOOL_INLINE_BYTES_MAX` or `SPOOL_DATA_BYTES_MAX`. None
+    /// at the end of a body that is inline.
+    pub fn read(self, flash: &dyn Flash) -> Result<Vec<u8>, SpoolError> {
+        let kind = self.record.kind;
+        let mut bytes = self.record.read(flash)?;
+        let before = match kind {
+            Kind::Commit => {
+                let (commit, inline) = Commit::decode(&bytes[HEADER_BYTES..]).ok_or(SpoolError::Damaged)?;
+                let prefix = if commit.prefix_chunks == 0 { commit.prefix_bytes() } else { 0 };
+                (bytes.len() - inline.len()) as u64 + prefix
+            }
+            _ => HEADER_BYTES as u64,
+        };
+        let start = usize::try_from(before + self.offset).map_or(bytes.len(), |start| start.min(bytes.len()));
+        bytes.drain(..start);
+        Ok(bytes)
+    }
 }

@@ -1,19 +1,42 @@
-//! Deliveries into the mailboxes of this box, one after the other, on the thread that may wait for flash.
+//! Deliveries into the mailboxes of this box, piece by piece, on the thread that may wait for flash: a long message
+//! takes no more memory than a short one, and others are written in between. Source: the maildir convention.
 
+use std::io;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::limits::SPOOL_READ_BYTES;
+use crate::limits::{MAILDIR_DELIVERIES_MAX, SPOOL_READ_BYTES};
 use crate::mail::{Address, delivery_head};
 use crate::os::clock;
-use crate::os::maildir::Maildirs;
-use crate::relay::{Answer, Attempt, Body, Content, LocalJob};
+use crate::os::maildir::{Delivery, Kept, Maildirs};
+use crate::relay::{Answer, Attempt, Content, LocalJob};
 use crate::smtp::{Enhanced, Reply};
+use crate::tasks::pieces::{Pieces, Unreadable};
 use crate::tasks::station::Station;
 
 /// Delivers whatever the office has for mailboxes, as long as the daemon runs.
 pub async fn run(station: Rc<Station>, maildirs: Maildirs) {
     let maildirs = Arc::new(Mutex::new(maildirs));
+    clean(&station, &maildirs).await;
+    for _ in 0..MAILDIR_DELIVERIES_MAX {
+        station.spawn(carry(station.clone(), maildirs.clone()));
+    }
+}
+
+/// What an earlier life left half done.
+async fn clean(station: &Rc<Station>, maildirs: &Arc<Mutex<Maildirs>>) {
+    let maildirs = maildirs.clone();
+    match station.blocking(move || with(&maildirs, |maildirs| maildirs.clean())).await {
+        Some(Ok(1..)) => {
+            log::info!("deliveries that were cut off are taken out of the mailboxes' tmp folders")
+        }
+        Some(Err(error)) => log::warn!("the mailboxes' tmp folders cannot be cleaned: {error}"),
+        Some(Ok(0)) | None => {}
+    }
+}
+
+/// Takes one delivery after the other.
+async fn carry(station: Rc<Station>, maildirs: Arc<Mutex<Maildirs>>) {
     loop {
         let called = station.to_mailbox.listen();
         let job = station.office.borrow_mut().take_local();
@@ -30,11 +53,12 @@ async fn deliver(station: &Rc<Station>, maildirs: &Arc<Mutex<Maildirs>>, job: Lo
         Some((envelope, content)) => {
             let to = Address::new(job.user.clone(), job.domain.clone());
             let trace = delivery_head(&envelope.reverse_path, &to);
-            let attempt = match body(station, &job, &content) {
-                Some(body) => {
-                    write(station, maildirs.clone(), &job, trace, content.head.to_vec(), body).await
+            let attempt = match keep(station, maildirs, &job, trace, &content).await {
+                Ok(_) => {
+                    let reply = Reply::new(250, Enhanced(2, 0, 0), "kept in the mailbox");
+                    Attempt::Accepted(Answer { host: None, reply })
                 }
-                None => failed("the message cannot be read from the spool"),
+                Err(trouble) => failed(&trouble),
             };
             vec![(job.recipient, attempt)]
         }
@@ -46,48 +70,64 @@ async fn deliver(station: &Rc<Station>, maildirs: &Arc<Mutex<Maildirs>>, job: Lo
     station.wake_senders();
 }
 
-/// The whole body, in memory for as long as the delivery takes.
-fn body(station: &Station, job: &LocalJob, content: &Content) -> Option<Vec<u8>> {
-    let len = match &content.body {
-        Body::Memory(bytes) => return Some(bytes.to_vec()),
-        Body::Spool(len) => usize::try_from(*len).ok()?,
-    };
-    let office = station.office.borrow();
-    let mut body = vec![0; len];
-    let mut at = 0;
-    while at < len {
-        let end = (at + SPOOL_READ_BYTES).min(len);
-        match office.read_body(&job.owner, job.id, at as u64, &mut body[at..end])? {
-            0 => return None,
-            n => at += n,
-        }
-    }
-    Some(body)
+/// Why a message is not in its mailbox.
+enum Trouble {
+    Unreadable,
+    Unwritable(io::Error),
+    Stopping,
 }
 
-async fn write(
+impl From<Unreadable> for Trouble {
+    fn from(_: Unreadable) -> Self {
+        Trouble::Unreadable
+    }
+}
+
+/// The whole way of a message from the spool into its mailbox.
+async fn keep(
     station: &Station,
-    maildirs: Arc<Mutex<Maildirs>>,
+    maildirs: &Arc<Mutex<Maildirs>>,
     job: &LocalJob,
     trace: String,
-    head: Vec<u8>,
-    body: Vec<u8>,
-) -> Attempt {
-    let (domain, user, now) = (job.domain.clone(), job.user.clone(), clock::now());
-    let written = station.blocking(move || {
-        let mut maildirs = maildirs.lock().unwrap_or_else(PoisonError::into_inner);
-        maildirs.deliver(now, &domain, &user, &[trace.as_bytes(), &head, &body])
-    });
-    match written.await {
-        Some(Ok(_)) => {
-            let reply = Reply::new(250, Enhanced(2, 0, 0), "kept in the mailbox");
-            Attempt::Accepted(Answer { host: None, reply })
-        }
-        Some(Err(error)) => failed(&format!("the mailbox cannot be written: {error}")),
-        None => failed("the box is stopping"),
+    content: &Content,
+) -> Result<Kept, Trouble> {
+    let (maildirs, domain, user, now) =
+        (maildirs.clone(), job.domain.clone(), job.user.clone(), clock::now());
+    let begin = move || with(&maildirs, |maildirs| maildirs.begin(now, &domain, &user));
+    let mut delivery = on_flash(station, begin).await?;
+    delivery = write(station, delivery, trace.as_bytes()).await?;
+    for piece in content.head.chunks(SPOOL_READ_BYTES) {
+        delivery = write(station, delivery, piece).await?;
     }
+    let mut body = Pieces::of(station, &job.owner, job.id, content);
+    while let Some(piece) = body.next().await? {
+        delivery = write(station, delivery, piece).await?;
+    }
+    on_flash(station, move || delivery.finish()).await
 }
 
-fn failed(why: &str) -> Attempt {
-    Attempt::Unreached(Answer::own(451, Enhanced(4, 2, 0), why.to_owned()))
+/// One piece; a delivery that fails is given up on the thread that may wait.
+async fn write(station: &Station, mut delivery: Delivery, piece: &[u8]) -> Result<Delivery, Trouble> {
+    let piece = piece.to_vec();
+    on_flash(station, move || delivery.write(&piece).map(|()| delivery)).await
+}
+
+async fn on_flash<T: Send + 'static>(
+    station: &Station,
+    job: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, Trouble> {
+    station.blocking(job).await.ok_or(Trouble::Stopping)?.map_err(Trouble::Unwritable)
+}
+
+fn with<T>(maildirs: &Mutex<Maildirs>, act: impl FnOnce(&mut Maildirs) -> T) -> T {
+    act(&mut maildirs.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn failed(trouble: &Trouble) -> Attempt {
+    let why = match trouble {
+        Trouble::Unreadable => "the message cannot be read from the spool".to_owned(),
+        Trouble::Unwritable(error) => format!("the mailbox cannot be written: {error}"),
+        Trouble::Stopping => "the box is stopping".to_owned(),
+    };
+    Attempt::Unreached(Answer::own(451, Enhanced(4, 2, 0), why))
 }

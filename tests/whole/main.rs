@@ -26,6 +26,7 @@ mod fluent;
 mod full;
 mod killed;
 mod lab;
+mod mailboxes;
 mod mx;
 mod nic;
 mod power_cut;

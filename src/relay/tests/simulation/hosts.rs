@@ -351,12 +351,11 @@ impl World {
             Body::Memory(bytes) => return Some(bytes.to_vec()),
             Body::Spool(len) => *len as usize,
         };
-        let (mut body, mut at) = (vec![0; len], 0);
-        while at < len {
-            match self.office.read_body(owner, id, at as u64, &mut body[at..])? {
-                0 => return None,
-                n => at += n,
-            }
+        let mut body = Vec::new();
+        while body.len() < len {
+            let (piece, flash) = self.office.find_body(owner, id, body.len() as u64)?;
+            let piece = piece.read(&*flash).ok().filter(|piece| !piece.is_empty())?;
+            body.extend(piece);
         }
         Some(body)
     }

@@ -1,0 +1,110 @@
+//! The mailboxes of the box itself: what is kept there, in how much memory, and what becomes of a delivery that
+//! is cut off.
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::lab::{BCD, Dialogue, PATIENCE, Stagepost, tell, until, until_true};
+use crate::world::{BOTH, note, two_domains, world};
+
+/// The files of a mailbox's folder.
+fn files(stagepost: &Stagepost, folder: &str) -> Vec<PathBuf> {
+    let dir = stagepost.data().join("mail/bcd.com").join(folder);
+    std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+/// So many bytes of text, no two lines of it the same.
+fn long_text(bytes: usize) -> String {
+    let mut text = String::with_capacity(bytes + 100);
+    let mut n: u64 = 0;
+    while text.len() < bytes {
+        n += 1;
+        let dot = if n.is_multiple_of(7) { "." } else { "" };
+        text.push_str(&format!("{dot}{n:010} {:016x}\n", n.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+    }
+    text
+}
+
+/// What the daemon has taken at most since [`forget_peak`].
+fn peak_bytes(stagepost: &Stagepost) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", stagepost.pid())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+fn forget_peak(stagepost: &Stagepost) {
+    std::fs::write(format!("/proc/{}/clear_refs", stagepost.pid()), "5").unwrap();
+}
+
+#[test]
+fn thirty_megabytes_are_kept_byte_for_byte_in_little_memory_while_others_get_theirs() {
+    let Some(world) = world(BOTH) else { return };
+    let stagepost = Stagepost::start(&world.device, &two_domains());
+    let text = long_text(30_000_000);
+    let warm =
+        Dialogue::greeted(&world.pc, BCD, "pc.example").hand_over("b1@bcd.com", &["b2@bcd.com"], "\nwarm\n");
+    assert!(warm.starts_with("250"), "{warm}");
+    let before = stagepost.resident_bytes();
+    forget_peak(&stagepost);
+    let slowest = thread::scope(|scope| {
+        let long = scope.spawn(|| {
+            let whole = format!("Subject: long\n\n{text}");
+            let mut dialogue = Dialogue::greeted(&world.pc, BCD, "pc.example");
+            let reply = dialogue.hand_over("b1@bcd.com", &["b1@bcd.com"], &whole);
+            assert!(reply.starts_with("250"), "{reply}");
+            until("the long message is kept", PATIENCE, || files(&stagepost, "b1/new").pop())
+        });
+        let (mut short, mut slowest) = (0, Duration::ZERO);
+        while !long.is_finished() {
+            let (began, subject) = (Instant::now(), format!("short {short}"));
+            let mut dialogue = Dialogue::greeted(&world.pc, BCD, "pc.example");
+            let reply = dialogue.hand_over(
+                "b2@bcd.com",
+                &["b2@bcd.com"],
+                &note("b2@bcd.com", "b2@bcd.com", &subject),
+            );
+            assert!(reply.starts_with("250"), "{reply}");
+            dialogue.quit();
+            stagepost.mailbox_message("bcd.com", "b2", &subject);
+            slowest = slowest.max(began.elapsed());
+            short += 1;
+        }
+        let kept = std::fs::read(long.join().unwrap()).unwrap();
+        let body = kept.windows(2).position(|two| two == b"\n\n").unwrap() + 2;
+        assert!(kept[body..] == *text.as_bytes(), "byte for byte");
+        assert!(short > 0);
+        slowest
+    });
+    let grown = peak_bytes(&stagepost).saturating_sub(before);
+    tell(&format!(
+        "30 MB into a mailbox: {} KiB more at most; a short one took {slowest:?} at most",
+        grown / 1024
+    ));
+    assert!(grown < 16 << 20, "{grown} bytes more");
+}
+
+#[test]
+fn a_delivery_that_is_cut_off_comes_whole_after_the_next_start_and_leaves_nothing() {
+    let Some(world) = world(BOTH) else { return };
+    let mut stagepost = Stagepost::start(&world.device, &two_domains());
+    let whole = format!("Subject: long\n\n{}", long_text(30_000_000));
+    let mut dialogue = Dialogue::greeted(&world.pc, BCD, "pc.example");
+    let reply = dialogue.hand_over("b1@bcd.com", &["b1@bcd.com"], &whole);
+    assert!(reply.starts_with("250"), "{reply}");
+    let under_way = until("it is on its way or there", PATIENCE, || {
+        files(&stagepost, "b1/tmp").pop().or_else(|| files(&stagepost, "b1/new").pop())
+    });
+    stagepost.kill9();
+    // What a slower death would have left.
+    let left = stagepost.data().join("mail/bcd.com/b1/tmp/1764244800.M0P1Q1R0123456789abcdef.abc.com");
+    std::fs::write(&left, "half").unwrap();
+    stagepost.restart();
+    until_true("the message is there", || !files(&stagepost, "b1/new").is_empty());
+    until_true("nothing waits", || stagepost.console(&["show", "status"])["queued"] == 0);
+    assert!(files(&stagepost, "b1/tmp").is_empty(), "cut off at {}", under_way.display());
+    for file in files(&stagepost, "b1/new") {
+        let kept = std::fs::read_to_string(file).unwrap();
+        assert!(kept.split_once("\n\n").unwrap().1 == whole.split_once("\n\n").unwrap().1);
+    }
+}
