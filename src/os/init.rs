@@ -253,14 +253,6 @@ impl Machine {
         self.with_boot(MountFlags::RDONLY, Slots::read)
     }
 
-    /// Tells the boot loader what to go by from now on.
-    ///
-    /// # Errors
-    /// As [`Machine::slots`], and those of writing.
-    pub fn set_slots(&self, slots: Slots) -> io::Result<()> {
-        self.with_boot(MountFlags::empty(), |environment| slots.write(environment))
-    }
-
     /// Tells the boot loader that this start has come to an end in order.
     ///
     /// # Errors
@@ -277,7 +269,10 @@ impl Machine {
     pub fn change_slots(&self, change: impl FnOnce(Slots) -> Slots) -> io::Result<()> {
         let slots = self.slots()?;
         let changed = change(slots);
-        if changed == slots { Ok(()) } else { self.set_slots(changed) }
+        if changed == slots {
+            return Ok(());
+        }
+        self.with_boot(MountFlags::empty(), |environment| changed.write(environment))
     }
 
     /// The device of a slot that is not running.

@@ -12,7 +12,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use super::disk::Disk;
 use super::init::Machine;
-use super::slots::Slot;
+use super::slots::{Slot, Slots};
 use crate::firmware::parcel::KEY_BYTES;
 use crate::firmware::{Head, Unpacker};
 use crate::limits::UPDATE_PIECE_BYTES;
@@ -45,9 +45,7 @@ impl Update {
             let why = format!("slot {running} is still on trial; update it when it has been confirmed");
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, why));
         }
-        if slots.next.is_some() {
-            machine.set_slots(slots.off_trial())?;
-        }
+        machine.change_slots(Slots::off_trial)?;
         let board = fs::read_to_string(BOARD)?;
         let key: [u8; KEY_BYTES] =
             fs::read(KEY)?.try_into().map_err(|_| not_here("the image holds no key for updates"))?;
@@ -76,7 +74,7 @@ impl Update {
     pub fn finish(mut self, machine: &Machine) -> io::Result<Slot> {
         let head = self.unpacker.finish().map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
         read_back(&mut self.device, &head)?;
-        machine.set_slots(machine.slots()?.on_trial(self.slot))?;
+        machine.change_slots(|slots| slots.on_trial(self.slot))?;
         Ok(self.slot)
     }
 }
