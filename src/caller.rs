@@ -12,7 +12,8 @@ use crate::console::exit;
 use crate::console::wire::{Decoder, Frame, Submission, ToDaemon, ToUser, VERSION};
 use crate::limits::{CONTROL_PIECE_BYTES_MAX, CONTROL_READ_BYTES};
 use crate::mail::local_text::LocalText;
-use crate::os::{sockets, tty, users};
+use crate::os::tty::{self, Wish};
+use crate::os::{sockets, users};
 
 /// The name of the control socket in the data directory.
 pub const SOCKET: &str = "control.sock";
@@ -83,30 +84,53 @@ fn script(data: &Path) -> io::Result<u8> {
     Ok(exit::OK)
 }
 
-/// Keys to the daemon, output back, until one of them ends.
+/// Keys to the daemon, output back, until one of them ends. Whoever pastes much is read no further while the
+/// daemon takes nothing, and its output all the same: each would wait for the other.
 fn interactive(data: &Path) -> io::Result<u8> {
     let mut caller = Caller::connect(data)?;
     let width = Some(tty::columns(io::stdout()));
     caller.send(&ToDaemon::Interactive { width, login: false })?;
+    caller.stream.set_nonblocking(true)?;
     let raw = tty::RawMode::enter(io::stdin())?;
-    let mut keys = [0; CONTROL_READ_BYTES];
+    let (mut keys, mut unsent) = ([0; CONTROL_READ_BYTES], Vec::new());
     let code = loop {
         if let Some(code) = caller.take_frames()? {
             break code;
         }
-        let [typed, answered] = tty::wait_readable([io::stdin().as_fd(), caller.stream.as_fd()])?;
-        if answered && !caller.read_more()? {
+        let (typing, talking) = match unsent.is_empty() {
+            true => (Wish::Read, Wish::Read),
+            false => (Wish::Nothing, Wish::ReadOrWrite),
+        };
+        let [typed, stirred] =
+            tty::wait_ready([(io::stdin().as_fd(), typing), (caller.stream.as_fd(), talking)])?;
+        if stirred && !caller.read_more()? {
             break exit::FAILURE;
         }
         if typed {
             match io::stdin().read(&mut keys)? {
                 0 => break exit::OK,
-                n => caller.send(&ToDaemon::Keys(keys[..n].to_vec()))?,
+                n => ToDaemon::Keys(keys[..n].to_vec()).encode(&mut unsent),
+            }
+        }
+        if !unsent.is_empty() {
+            match caller.stream.write(&unsent) {
+                Ok(n) => drop(unsent.drain(..n)),
+                // Why it has closed stands in what is still to be read.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => unsent.clear(),
+                failed => drop(unless_full(failed)?),
             }
         }
     };
     drop(raw);
     Ok(code)
+}
+
+/// `None`: nothing can be read or written just now.
+fn unless_full(done: io::Result<usize>) -> io::Result<Option<usize>> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        done => done.map(Some),
+    }
 }
 
 fn submit(caller: &mut Caller, asked: Sendmail) -> io::Result<()> {
@@ -169,7 +193,7 @@ impl Caller {
     /// False: the daemon has closed the connection.
     fn read_more(&mut self) -> io::Result<bool> {
         let mut piece = [0; CONTROL_READ_BYTES];
-        let n = self.stream.read(&mut piece)?;
+        let Some(n) = unless_full(self.stream.read(&mut piece))? else { return Ok(true) };
         self.decoder.input(&piece[..n]);
         Ok(n > 0)
     }

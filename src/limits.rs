@@ -83,6 +83,8 @@ pub const TLS_HANDSHAKE_WAIT_S: u64 = 60;
 pub const CERTIFICATE_CHAIN_MAX: usize = 10;
 /// Certificates of authorities that the operator trusts.
 pub const AUTHORITIES_MAX: usize = 50;
+/// What `import` takes: a configuration, and the keys and certificates that it carries.
+pub const IMPORT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// A file with a chain and its key, or with authorities.
 pub const CERTIFICATE_FILE_BYTES_MAX: u64 = 256 * 1024;
 /// Between two looks at the files with certificates.

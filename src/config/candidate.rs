@@ -169,11 +169,21 @@ impl Store {
         Ok(gone)
     }
 
-    /// Makes a whole text the candidate; every line of it must be right.
-    pub fn import(&mut self, text: &str) -> Result<(), Vec<Problem>> {
-        let config = text::parse(text.as_bytes())?;
-        self.put(text::statements(&config));
-        Ok(())
+    /// Makes a whole configuration the candidate, with statements that take the place of some of its own.
+    pub fn import(&mut self, config: &Config, others: Vec<Statement>) {
+        let mut statements = text::statements(config);
+        for other in others {
+            match statements.iter_mut().find(|statement| statement.key() == other.key()) {
+                Some(statement) => *statement = other,
+                None => statements.push(other),
+            }
+        }
+        self.put(statements);
+    }
+
+    /// The candidate as far as it goes, with whatever is wrong with it.
+    pub fn draft(&self) -> Config {
+        text::draft(self.edited())
     }
 
     /// Makes former configuration number `n` the candidate; 0 drops the candidate.

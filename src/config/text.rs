@@ -289,6 +289,12 @@ pub fn build(statements: &[(usize, Statement)]) -> Result<Config, Vec<Problem>> 
     if problems.is_empty() { Ok(config) } else { Err(problems) }
 }
 
+/// What statements make together, with all that is wrong with it: of no use but to look something up.
+pub fn draft(statements: Vec<Statement>) -> Config {
+    let numbered: Vec<(usize, Statement)> = statements.into_iter().enumerate().collect();
+    assemble(&numbered, HashSet::new()).0
+}
+
 fn assemble(statements: &[(usize, Statement)], doubtful: HashSet<Domain>) -> (Config, Vec<Problem>) {
     let mut config = Config::default();
     let mut problems = Vec::new();

@@ -40,7 +40,7 @@ pub enum Command {
     ShowCertificates,
     ShowFlash,
     ShowConfig,
-    /// The configuration with its passwords.
+    /// The configuration with its passwords, keys and certificates.
     ExportSecrets,
     ShowCrash,
     ClearCrash,
@@ -97,6 +97,10 @@ pub enum Edit {
     Rollback(usize),
     /// The statements follow, line by line, until a line with a dot.
     Import,
+    /// A domain's certificate with its key follows, as PEM, until a line with a dot.
+    ImportCertificate(Domain),
+    /// Certificates of authorities follow in the same way.
+    ImportAuthority,
 }
 
 /// A command as it was asked for.
@@ -299,7 +303,7 @@ pub static COMMANDS: &[Row] = &[
     },
     Row {
         form: "export [secrets]",
-        help: "the configuration that runs, as text for import; its passwords only with secrets",
+        help: "the configuration that runs, as text for import; passwords and keys only with secrets",
         example: "export secrets",
         make: |words| Ok(if words.len() > 1 { Command::ExportSecrets } else { Command::ShowConfig }),
     },
@@ -308,6 +312,18 @@ pub static COMMANDS: &[Row] = &[
         help: "make pasted statements the candidate; they run until a line with a dot",
         example: "import",
         make: |_| Ok(Command::Edit(Edit::Import)),
+    },
+    Row {
+        form: "import certificate DOMAIN",
+        help: "take a pasted certificate and its key for a domain's TLS; they run until a line with a dot",
+        example: "import certificate bcd.com",
+        make: |words| Domain::read(&words[2]).map(|name| Command::Edit(Edit::ImportCertificate(name))),
+    },
+    Row {
+        form: "import authority",
+        help: "take pasted certificates of authorities that may vouch for other hosts",
+        example: "import authority",
+        make: |_| Ok(Command::Edit(Edit::ImportAuthority)),
     },
     Row {
         form: "setup",

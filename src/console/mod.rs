@@ -22,6 +22,7 @@
 //! show config    statements[]
 //! show dkim      domain selector making records[];  records[]: algorithm name value zone
 //! show certificates  certificates[]: name kind (own|authority) subject not_after sha256 file trouble
+//! export secrets statements[] carried[] (lines with keys and certificates)
 //! show changes   changes[] (`- STATEMENT`, `+ STATEMENT`)
 //! show history   history[]: number replaced statements
 //! show crash     crash log[]
@@ -32,6 +33,7 @@
 //! ```
 
 pub mod answer;
+pub mod carried;
 pub mod certificates;
 pub mod clock;
 pub mod commands;

@@ -29,6 +29,11 @@ pub enum Report {
     Flash(FlashReport),
     /// The running configuration, as its statements.
     Config(Vec<String>),
+    /// The same with its secrets, and the lines that carry keys and certificates.
+    Export {
+        statements: Vec<String>,
+        carried: Vec<String>,
+    },
     Help(Vec<HelpLine>),
     /// `show changes`: statements after `-` and `+`.
     Changes(Vec<String>),
@@ -194,6 +199,9 @@ impl Report {
             Report::Certificates(all) => all.iter().for_each(|one| one.text(&mut out, width)),
             Report::Flash(flash) => flash.text(&mut out, width),
             Report::Config(statements) => statements.iter().for_each(|s| out.extend([s.as_str(), "\n"])),
+            Report::Export { statements, carried } => {
+                statements.iter().chain(carried).for_each(|line| out.extend([line.as_str(), "\n"]));
+            }
             Report::Help(lines) => help_text(&mut out, width, lines),
             Report::Changes(lines) if lines.is_empty() => out.push_str("nothing has changed\n"),
             Report::Changes(lines) => lines.iter().for_each(|line| out.extend([line.as_str(), "\n"])),
@@ -230,6 +238,9 @@ impl Report {
             }
             Report::Flash(flash) => flash.json(),
             Report::Config(statements) => json!({ "statements": statements }),
+            Report::Export { statements, carried } => {
+                json!({ "statements": statements, "carried": carried })
+            }
             Report::Help(lines) => {
                 json!({ "help": all(lines, |line| json!({ "form": line.form, "help": line.help })) })
             }

@@ -1,4 +1,5 @@
-//! Content transfer encodings (RFC 2045 §6.7, §6.8) and `xtext` (RFC 3461 §4): bytes that any host carries.
+//! Content transfer encodings (RFC 2045 §6.7, §6.8), `xtext` (RFC 3461 §4) and PEM (RFC 7468): bytes that any
+//! host, and any terminal, carries.
 //! Danger: decoded `xtext` holds any character, CR and LF among them; whoever writes it out cleans it.
 
 use data_encoding::{BASE64, HEXUPPER};
@@ -7,6 +8,15 @@ use data_encoding::{BASE64, HEXUPPER};
 const LINE_CHARS_MAX: usize = 76;
 /// Bytes that make one full line of base64.
 const BASE64_LINE_BYTES: usize = LINE_CHARS_MAX / 4 * 3;
+/// Characters of a line of PEM (RFC 7468 §2).
+const PEM_LINE_CHARS: usize = 64;
+
+/// Binary text between armour lines of this label (RFC 7468).
+pub fn pem(label: &str, der: &[u8]) -> String {
+    let base64 = BASE64.encode(der);
+    let lines = base64.as_bytes().chunks(PEM_LINE_CHARS).map(String::from_utf8_lossy).collect::<Vec<_>>();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}
 
 /// Appends `text` in quoted-printable. CRLF stays a line end; a bare CR or LF is encoded.
 pub fn append_quoted_printable(out: &mut Vec<u8>, text: &[u8]) {

@@ -5,6 +5,11 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+/// A path that means the same wherever the process goes; where that cannot be told, as it is.
+pub fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
 /// The bytes of a file.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path)

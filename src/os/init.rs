@@ -149,7 +149,8 @@ fn is_mounted(folder: &Path) -> bool {
 
 /// What is a folder where a file should be, or the other way round, is put aside under another name.
 fn set_misfits_aside(data: &Path, notes: &mut Vec<String>) {
-    let files = ["config", "config.history", "console.password", "crash", "secret"].map(|name| (name, false));
+    let files = ["config", "config.history", "console.password", "crash", "secret", "authority.pem"];
+    let files = files.map(|name| (name, false));
     let folders = ["spool", "mail", "certificates", "dkim"].map(|name| (name, true));
     for (name, is_folder) in files.into_iter().chain(folders) {
         let path = data.join(name);

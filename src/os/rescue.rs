@@ -1,5 +1,6 @@
 //! What can still be read of a data partition that has to be made anew: gathered in memory while the partition
-//! is only looked at, put back into the new one. The configuration goes first, then the mail that waits.
+//! is only looked at, put back into the new one. The configuration goes first, then the keys, then the mail
+//! that waits.
 //! Danger: the medium is broken, so what cannot be read is passed over, and memory has its bound.
 
 use std::fs;
@@ -19,7 +20,8 @@ pub struct Rescued {
 }
 
 /// What is looked for first; the rest follows.
-const FIRST: &[&str] = &["config", "console.password", "config.history", "spool"];
+const FIRST: &[&str] =
+    &["config", "console.password", "config.history", "authority.pem", "certificates", "dkim", "spool"];
 
 impl Rescued {
     /// Everything below `top` that can be read, within the bound.

@@ -125,19 +125,36 @@ pub fn columns(terminal: impl AsFd) -> u16 {
     tcgetwinsize(terminal).ok().map(|size| size.ws_col).filter(|&n| n > 0).unwrap_or(COLUMNS_DEFAULT)
 }
 
-/// Waits until one of `ends` can be read or has been closed, and says which.
+/// What an end is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    Nothing,
+    Read,
+    ReadOrWrite,
+}
+
+/// Waits until one of `ends` does as is wished or has been closed, and says which.
 ///
 /// # Errors
 /// Those of poll(2); an interruption by a signal is taken as nothing having happened and waited out.
-pub fn wait_readable<const N: usize>(ends: [BorrowedFd<'_>; N]) -> io::Result<[bool; N]> {
-    let mut polled = ends.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+pub fn wait_ready<const N: usize>(ends: [(BorrowedFd<'_>, Wish); N]) -> io::Result<[bool; N]> {
+    let flags = |wish| match wish {
+        Wish::ReadOrWrite => PollFlags::IN | PollFlags::OUT,
+        _ => PollFlags::IN,
+    };
+    let asked = ends.iter().enumerate().filter(|(_, (_, wish))| *wish != Wish::Nothing);
+    let (places, mut polled): (Vec<usize>, Vec<PollFd<'_>>) =
+        asked.map(|(at, (fd, wish))| (at, PollFd::from_borrowed_fd(*fd, flags(*wish)))).unzip();
     loop {
         match poll(&mut polled, None) {
-            Ok(_) => return Ok(polled.map(|p| !p.revents().is_empty())),
+            Ok(_) => break,
             Err(rustix::io::Errno::INTR) => {}
             Err(e) => return Err(e.into()),
         }
     }
+    let mut ready = [false; N];
+    places.iter().zip(&polled).for_each(|(at, fd)| ready[*at] = !fd.revents().is_empty());
+    Ok(ready)
 }
 
 #[cfg(test)]
@@ -164,12 +181,15 @@ mod tests {
     }
 
     #[test]
-    fn the_end_that_has_bytes_is_named() {
+    fn the_end_that_is_ready_is_named() {
         let (mut a, near_a) = UnixStream::pair().unwrap();
         let (b, near_b) = UnixStream::pair().unwrap();
         a.write_all(b"x").unwrap();
-        assert_eq!(wait_readable([near_a.as_fd(), near_b.as_fd()]).unwrap(), [true, false]);
+        let of = |a, b| wait_ready([(near_a.as_fd(), a), (near_b.as_fd(), b)]).unwrap();
+        assert_eq!(of(Wish::Read, Wish::Read), [true, false]);
+        assert_eq!(of(Wish::Nothing, Wish::ReadOrWrite), [false, true]);
+        assert_eq!(of(Wish::Read, Wish::Nothing), [true, false]);
         drop(b);
-        assert_eq!(wait_readable([near_b.as_fd()]).unwrap(), [true]);
+        assert_eq!(of(Wish::Nothing, Wish::Read), [false, true]);
     }
 }

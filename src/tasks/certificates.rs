@@ -86,12 +86,7 @@ impl Certificates {
             let end = facts.not_after.rfc3339();
             ends_soon(facts).then(|| format!("{}: its certificate ends {end}", domain.name))
         });
-        let troubles = self.troubles.borrow();
-        let mut alarms: Vec<String> = troubles
-            .iter()
-            .map(|(name, why)| format!("{name}: its certificate: {why}"))
-            .chain(ends)
-            .collect();
+        let mut alarms: Vec<String> = self.troubles().into_iter().chain(ends).collect();
         alarms.extend(self.authorities.trouble().map(|why| format!("box authority: {why}")));
         let own = self.authorities.own();
         alarms.extend(own.iter().filter(|a| ends_soon(&a.facts)).map(|Authority { facts, .. }| {
@@ -99,6 +94,12 @@ impl Certificates {
             format!("box authority: the certificate of {} ends {end}", facts.subject)
         }));
         alarms
+    }
+
+    /// What is wrong with the files of domains.
+    pub fn troubles(&self) -> Vec<String> {
+        let told = |(name, why): (&Domain, &String)| format!("{name}: its certificate: {why}");
+        self.troubles.borrow().iter().map(told).collect()
     }
 
     /// All of them, for the console.

@@ -21,7 +21,7 @@ use crate::tasks::station::Station;
 use crate::tasks::talk::Talk;
 use crate::tasks::timer::{self, by};
 use crate::tasks::{
-    answers, editing, login, operating, ping, posts, probe, reset, setup, shell, submission, wear,
+    answers, editing, keys, login, operating, ping, posts, probe, reset, setup, shell, submission, wear,
 };
 
 /// Serves the socket as long as the daemon runs.
@@ -121,6 +121,11 @@ pub async fn command(
         Ok(Asked { command: Command::Machine(order), .. }) => {
             operating::carry_out(station, talk, order).await?
         }
+        Ok(Asked { command: Command::ExportSecrets, .. }) => {
+            let text = crate::config::print(station.settings.store.borrow().running());
+            let statements = text.lines().map(str::to_owned).collect();
+            Ok(Report::Export { statements, carried: keys::carried(station).await })
+        }
         Ok(Asked { command: Command::Queue(action, target), .. }) => operate(station, action, target).await,
         Ok(Asked { command, .. }) => answer(station, command),
         Err(what) => Err(what),
@@ -160,10 +165,6 @@ fn answer(station: &Rc<Station>, command: Command) -> Result<Report, String> {
             let text = crate::config::print_shown(station.settings.store.borrow().running());
             Report::Config(text.lines().map(str::to_owned).collect())
         }
-        Command::ExportSecrets => {
-            let text = crate::config::print(station.settings.store.borrow().running());
-            Report::Config(text.lines().map(str::to_owned).collect())
-        }
         Command::ShowCrash => {
             let note = station.notices.crash().ok_or("it has not crashed, as far as it knows")?;
             Report::Crash { what: note.what, log: note.log }
@@ -175,6 +176,7 @@ fn answer(station: &Rc<Station>, command: Command) -> Result<Report, String> {
         Command::Queue(..)
         | Command::Send { .. }
         | Command::Edit(_)
+        | Command::ExportSecrets
         | Command::Connect { .. }
         | Command::Ping { .. }
         | Command::Watch

@@ -8,12 +8,13 @@ use crate::config::candidate::{Refusal, Saved};
 use crate::config::grammar::Spelling;
 use crate::config::text::Statement;
 use crate::config::{Problem, text};
+use crate::console::carried;
 use crate::console::commands::Edit;
 use crate::console::report::{FormerConfig, Report};
-use crate::limits::{CONFIG_BYTES_MAX, CONSOLE_LINE_CHARS_MAX};
-use crate::tasks::settings;
+use crate::limits::IMPORT_BYTES_MAX;
 use crate::tasks::station::Station;
-use crate::tasks::talk::{Heard, Talk};
+use crate::tasks::talk::Talk;
+use crate::tasks::{keys, paste, settings};
 
 /// Carries out one of these commands; the error is what to tell, a line each.
 pub async fn edit(station: &Rc<Station>, talk: &mut Talk, edit: Edit) -> io::Result<Result<Report, Refusal>> {
@@ -76,6 +77,8 @@ async fn carry_out(
             done.map(|()| Report::Done(next_step(station))).map_err(|why| vec![why])
         }
         Edit::Import => import(station, talk).await?,
+        Edit::ImportCertificate(name) => keys::import_certificate(station, talk, name).await?,
+        Edit::ImportAuthority => keys::import_authority(station, talk).await?,
     })
 }
 
@@ -101,27 +104,18 @@ fn next_step(station: &Station) -> String {
     }
 }
 
-/// Takes a whole configuration, line by line, until a line with a dot.
+/// Takes a whole configuration, and the keys and certificates that it carries.
 async fn import(station: &Rc<Station>, talk: &mut Talk) -> io::Result<Result<Report, Refusal>> {
-    let mut text = String::new();
-    let mut prompt = "Statements, then a line with a dot:\n";
-    loop {
-        match talk.ask(prompt, true).await? {
-            Heard::Line(line) if line == "." => break,
-            Heard::Line(line) => {
-                if line.chars().count() >= CONSOLE_LINE_CHARS_MAX {
-                    return Ok(Err(vec!["a line is too long; nothing was imported".to_owned()]));
-                }
-                text.extend([line.as_str(), "\n"]);
-            }
-            Heard::End => break,
-            Heard::Broken => return Ok(Err(vec!["nothing was imported".to_owned()])),
-        }
-        if text.len() > CONFIG_BYTES_MAX {
-            return Ok(Err(vec!["the configuration is too long; nothing was imported".to_owned()]));
-        }
-        prompt = "";
-    }
+    let asked = "Statements, then a line with a dot:\n";
+    let text = match paste::text(talk, asked, true, IMPORT_BYTES_MAX).await? {
+        Ok(text) => text,
+        Err(why) => return Ok(Err(vec![format!("{why}; nothing was imported")])),
+    };
+    let lines = |found: Vec<Problem>| -> Refusal { found.iter().map(|p| format!("line {p}")).collect() };
+    let (text, sections) = match carried::part(&text) {
+        Ok(parted) => parted,
+        Err(found) => return Ok(Err(lines(found))),
+    };
     // The many rounds of passwords that are typed in it would hold up the loop.
     let sealed = station.compute(move || match text::sealed(text.as_bytes()) {
         Some(sealed) => String::from_utf8_lossy(&sealed).into_owned(),
@@ -130,9 +124,19 @@ async fn import(station: &Rc<Station>, talk: &mut Talk) -> io::Result<Result<Rep
     let Some(text) = sealed.await else {
         return Ok(Err(vec!["the box has too much to do; nothing was imported".to_owned()]));
     };
-    let imported = station.settings.store.borrow_mut().import(&text);
-    Ok(match imported {
-        Ok(()) => Ok(Report::Done(next_step(station))),
-        Err(found) => Err(found.iter().map(|p: &Problem| format!("line {p}")).collect()),
-    })
+    let wanted = match text::parse(text.as_bytes()) {
+        Ok(wanted) => wanted,
+        Err(found) => return Ok(Err(lines(found))),
+    };
+    let kept = sections.len();
+    let naming = match keys::take(station, sections, &wanted).await {
+        Ok(naming) => naming,
+        Err(why) => return Ok(Err(why)),
+    };
+    station.settings.store.borrow_mut().import(&wanted, naming);
+    let and = match kept {
+        0 => String::new(),
+        n => format!("{n} keys and certificates are kept; "),
+    };
+    Ok(Ok(Report::Done(and + &next_step(station))))
 }

@@ -6,7 +6,7 @@
 //!                         |
 //!                      sender -> connection -> line, targets -> resolve
 //!                         `----> mailbox -> (flusher thread)
-//! control -> shell, submission, editing -> settings -> [office]        nic -> listen, [office]
+//! control -> shell, submission, editing -> settings, keys -> [office]        nic -> listen, [office]
 //! listen, line -> stream -> certificates        line -> pieces, signing -> (a thread for a new RSA key)
 //! ```
 
@@ -21,6 +21,7 @@ pub mod control;
 pub mod ear;
 pub mod editing;
 pub mod guest;
+pub mod keys;
 pub mod lease;
 pub mod line;
 pub mod link;

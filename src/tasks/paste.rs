@@ -1,15 +1,48 @@
-//! A firmware update that comes as text over the console, which may be a serial line and then takes a quarter
-//! of an hour. Source: base64(1); any terminal program sends such a file.
-//! Danger: after a damaged line the rest is taken in all the same, or it would be read as commands.
+//! What is pasted at a console, up to a line with a dot: text, and a firmware update, which may take a quarter
+//! of an hour over a serial line. Source: base64(1); any terminal program sends such a file.
+//! Danger: after a wrong line the rest is taken in all the same, or it would be read as commands.
 
 use std::io;
 
 use crate::firmware::Pasted;
-use crate::limits::{UPDATE_PIECE_BYTES, UPDATE_TOLD_BYTES};
+use crate::limits::{CONSOLE_LINE_CHARS_MAX, UPDATE_PIECE_BYTES, UPDATE_TOLD_BYTES};
 use crate::os::update::Update;
 use crate::tasks::station::Station;
 use crate::tasks::talk::{Heard, Talk};
 use crate::tasks::update::written;
+
+/// Takes lines of text until a line with a dot; without `echo` they are not shown. The inner error is what was
+/// wrong with them.
+///
+/// # Errors
+/// Those of talking to the user.
+pub async fn text(
+    talk: &mut Talk,
+    prompt: &str,
+    echo: bool,
+    bytes_max: usize,
+) -> io::Result<Result<String, String>> {
+    let mut text = Ok(String::new());
+    let mut prompt = prompt;
+    for number in 1.. {
+        let line = match talk.ask(prompt, echo).await? {
+            Heard::Line(line) if line.trim_end() == "." => break,
+            Heard::Line(line) => line,
+            Heard::End => break,
+            Heard::Broken => return Ok(Err("given up".to_owned())),
+        };
+        prompt = "";
+        let Ok(so_far) = &mut text else { continue };
+        if line.chars().count() >= CONSOLE_LINE_CHARS_MAX {
+            text = Err(format!("line {number} is longer than {CONSOLE_LINE_CHARS_MAX} characters"));
+        } else if so_far.len() + line.len() >= bytes_max {
+            text = Err(format!("it is longer than {bytes_max} bytes"));
+        } else {
+            so_far.extend([line.as_str(), "\n"]);
+        }
+    }
+    Ok(text)
+}
 
 /// Takes lines of base64 until a line with a dot. The inner error is what was wrong with them.
 ///

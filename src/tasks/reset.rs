@@ -21,6 +21,7 @@ const KEPT: &[&str] = &[
     "console.password",
     "crash",
     "certificates",
+    "authority.pem",
     "dkim",
     "secret",
     "mail",

@@ -72,6 +72,8 @@ async fn offer_failsafe(station: &Rc<Station>, mut console: &Async<File>) -> io:
 
 enum Heard {
     Keys(usize),
+    /// So many bytes of what was typed are passed on.
+    Passed(usize),
     Answer(usize),
 }
 
@@ -84,20 +86,28 @@ async fn session(station: &Rc<Station>, mut console: &Async<File>) -> io::Result
         // Its end is seen at the other side.
         let _ = control::serve(&keeper, served, false).await;
     });
-    let mut stream = &stream;
+    let (stream, mut passing, mut answering) = (&stream, &stream, &stream);
     send(stream, &ToDaemon::Hello { version: VERSION }).await?;
     send(stream, &ToDaemon::Interactive { width: None, login: true }).await?;
     let mut decoder = Decoder::default();
     let (mut keys, mut answers) = ([0; CONTROL_READ_BYTES], [0; CONTROL_READ_BYTES]);
+    // Whoever pastes much is read no further while nothing is taken; what is answered is shown all the same.
+    let mut unsent = Vec::new();
     loop {
         future::yield_now().await;
-        let typed = async { console.read(&mut keys).await.map(Heard::Keys) };
-        let answered = async { stream.read(&mut answers).await.map(Heard::Answer) };
+        let typed = async {
+            match unsent.is_empty() {
+                true => console.read(&mut keys).await.map(Heard::Keys),
+                false => passing.write(&unsent).await.map(Heard::Passed),
+            }
+        };
+        let answered = async { answering.read(&mut answers).await.map(Heard::Answer) };
         match answered.or(typed).await? {
             // The line was hung up: whoever comes next has to log in.
             Heard::Keys(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Heard::Answer(0) => return Ok(()),
-            Heard::Keys(n) => send(stream, &ToDaemon::Keys(keys[..n].to_vec())).await?,
+            Heard::Keys(n) => ToDaemon::Keys(keys[..n].to_vec()).encode(&mut unsent),
+            Heard::Passed(n) => drop(unsent.drain(..n)),
             Heard::Answer(n) => decoder.input(&answers[..n]),
         }
         while let Some(frame) =

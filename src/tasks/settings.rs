@@ -139,6 +139,8 @@ pub async fn commit(station: &Rc<Station>, trial_minutes: Option<u64>) -> Result
         answer.push_str(&format!("; {name} has gone, its spool with {mail} messages stays on disk"));
     }
     apply(station, spools);
+    let troubles = station.certificates.troubles();
+    troubles.iter().for_each(|trouble| answer.push_str(&format!("; {trouble}")));
     log::info!("the configuration has changed through the console");
     save(station, done).await.map(|()| answer)
 }

@@ -49,9 +49,12 @@ fn asked(station: &Station) -> Option<(String, String)> {
 
 /// Makes it the configuration and sends the test message.
 async fn finish(station: &Rc<Station>, talk: &mut Talk, setup: Setup) -> io::Result<u8> {
-    let imported = station.settings.store.borrow_mut().import(&config::print(&setup.config));
-    let done = match imported {
-        Ok(()) => settings::commit(station, None).await,
+    // Only what was read from text has been checked as a whole.
+    let done = match config::parse(config::print(&setup.config).as_bytes()) {
+        Ok(wanted) => {
+            station.settings.store.borrow_mut().import(&wanted, Vec::new());
+            settings::commit(station, None).await
+        }
         Err(found) => Err(found.iter().map(ToString::to_string).collect()),
     };
     match done {

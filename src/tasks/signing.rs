@@ -73,7 +73,8 @@ impl Signing {
         })
     }
 
-    fn paths(&self, domain: &Domain, selector: &Selector) -> [(Domain, PathBuf); 2] {
+    /// The selectors of a domain's two keys, and their files.
+    pub fn places(&self, domain: &Domain, selector: &Selector) -> [(Domain, PathBuf); 2] {
         let folder = self.folder.join(domain.as_str());
         [selector.ed25519(), selector.rsa()].map(|name| {
             let path = folder.join(format!("{name}.pem"));
@@ -83,7 +84,7 @@ impl Signing {
 
     /// Reads the keys that are there. Tells whether one is missing.
     fn load(&self, domain: &Domain, selector: &Selector, making: bool) -> bool {
-        let read = self.paths(domain, selector).map(|(name, path)| read_key(name, &path));
+        let read = self.places(domain, selector).map(|(name, path)| read_key(name, &path));
         let missing = read.iter().any(|key| matches!(key, Ok(None)));
         let trouble = read.iter().find_map(|key| key.as_ref().err().cloned());
         if let Some(why) = &trouble {
@@ -135,9 +136,20 @@ pub fn follow(station: &Rc<Station>) {
     }
 }
 
+/// Reads the keys of all domains again, after files were put in the place of others.
+pub fn read_again(station: &Rc<Station>) {
+    let rings = station.signing.rings.borrow();
+    let known: Vec<(Domain, Selector, bool)> =
+        rings.iter().map(|(name, ring)| (name.clone(), ring.selector.clone(), ring.making)).collect();
+    drop(rings);
+    for (name, selector, making) in known {
+        station.signing.load(&name, &selector, making);
+    }
+}
+
 /// Makes the keys that have no file yet.
 async fn make(station: Rc<Station>, domain: Domain, selector: Selector) {
-    let [(_, ed25519), (_, rsa)] = station.signing.paths(&domain, &selector);
+    let [(_, ed25519), (_, rsa)] = station.signing.places(&domain, &selector);
     let made = async {
         if files::stamp(&ed25519).is_none() {
             let mut seed = [0; 32];

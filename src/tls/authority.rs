@@ -9,6 +9,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::limits::AUTHORITIES_MAX;
+use crate::mail::encoding::pem;
 use crate::tls::x509::Facts;
 
 /// One certificate of an authority.
@@ -37,6 +38,11 @@ pub fn from_pem(pem: &[u8]) -> Result<Vec<Authority>, String> {
         true => Err("it holds no certificate in PEM".to_owned()),
         false => Ok(authorities),
     }
+}
+
+/// PEM of these and of nothing else.
+pub fn to_pem(authorities: &[Authority]) -> String {
+    authorities.iter().map(|authority| pem("CERTIFICATE", &authority.der)).collect()
 }
 
 fn authority(der: CertificateDer<'static>) -> Result<Authority, String> {
@@ -70,7 +76,9 @@ pub(super) mod tests {
         let read = from_pem(one.as_bytes()).unwrap();
         assert_eq!((read.len(), read[0].facts.subject.as_str()), (1, "CN=Test CA, O=Lab [2J"));
         assert_eq!(read[0].fingerprint.len(), 32 * 3 - 1);
-        assert_eq!(from_pem(format!("# two\n{one}{}", authority_pem()).as_bytes()).unwrap().len(), 2);
+        let two = from_pem(format!("# two\n{one}{}", authority_pem()).as_bytes()).unwrap();
+        assert_eq!(two.len(), 2);
+        assert_eq!(from_pem(to_pem(&two).as_bytes()).unwrap(), two);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! TLS 1.2 and 1.3 (RFC 8446, RFC 5246) with rustls and ring, without I/O: what a domain shows of itself
-//! ([`certificate`]), how a client's greeting finds it ([`keyring`]), and what is made of a certificate that
-//! another host shows ([`outgoing`]), for whom also private authorities may vouch ([`authority`]). Sources: RFC 3207, RFC 8314, RFC 6066 §3, RFC 9525.
+//! ([`certificate`]), as its owner may paste it ([`pasted`]), how a client's greeting finds it ([`keyring`]), and
+//! what is made of a certificate that another host shows ([`outgoing`]), for whom also private authorities may
+//! vouch ([`authority`]). Sources: RFC 3207, RFC 8314, RFC 6066 §3, RFC 9525.
 //!
 //! # What is promised
 //!
@@ -14,6 +15,7 @@ pub mod authority;
 pub mod certificate;
 pub mod keyring;
 pub mod outgoing;
+pub mod pasted;
 mod x509;
 
 pub use x509::Facts;

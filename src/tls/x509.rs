@@ -27,6 +27,8 @@ const NAME_CHARS_MAX: usize = 200;
 pub struct Facts {
     /// As `CN=Example CA, O=Example`; empty where it has no such parts.
     pub subject: String,
+    /// Before this moment the certificate is of no use yet.
+    pub not_before: WallTime,
     /// The moment after which the certificate is of no use.
     pub not_after: WallTime,
     /// Whether others may be signed by it: CA is set, or the certificate is older than that mark (version 1).
@@ -36,24 +38,50 @@ pub struct Facts {
 impl Facts {
     /// Reads a certificate in DER.
     pub fn of(certificate: &[u8]) -> Option<Facts> {
-        let mut outer = Der(certificate).enter(SEQUENCE)?;
-        let mut fields = outer.enter(SEQUENCE)?;
-        let has_version = fields.0.first() == Some(&VERSION);
-        if has_version {
-            fields.next()?;
-        }
-        // Serial number, algorithm, issuer.
-        for _ in 0..3 {
-            fields.next()?;
-        }
-        let mut validity = fields.enter(SEQUENCE)?;
-        validity.next()?;
-        let (tag, text) = validity.next()?;
-        let not_after = time(tag, std::str::from_utf8(text).ok()?)?;
-        let subject = subject(fields.enter(SEQUENCE)?);
+        let mut fields = Fields::of(certificate)?;
+        let mut validity = Der(fields.validity);
+        let mut moment = || {
+            let (tag, text) = validity.next()?;
+            time(tag, std::str::from_utf8(text).ok()?)
+        };
+        let (not_before, not_after) = (moment()?, moment()?);
+        let subject = subject(Der(fields.subject));
         // The public key.
-        fields.next()?;
-        Some(Facts { subject, not_after, is_authority: !has_version || has_authority_mark(fields) })
+        fields.rest.next()?;
+        let is_authority = !fields.has_version || has_authority_mark(fields.rest);
+        Some(Facts { subject, not_before, not_after, is_authority })
+    }
+}
+
+/// Who signed a certificate and whose it is, in DER: one is above another when it is the other's issuer.
+pub fn issuer_and_subject(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
+    Fields::of(certificate).map(|fields| (fields.issuer, fields.subject))
+}
+
+/// The parts of a certificate, up to its public key.
+struct Fields<'a> {
+    has_version: bool,
+    issuer: &'a [u8],
+    validity: &'a [u8],
+    subject: &'a [u8],
+    /// From the public key on.
+    rest: Der<'a>,
+}
+
+impl<'a> Fields<'a> {
+    fn of(certificate: &'a [u8]) -> Option<Self> {
+        let mut rest = Der(certificate).enter(SEQUENCE)?.enter(SEQUENCE)?;
+        let has_version = rest.0.first() == Some(&VERSION);
+        if has_version {
+            rest.next()?;
+        }
+        // Serial number, algorithm.
+        for _ in 0..2 {
+            rest.next()?;
+        }
+        let (issuer, validity) = (rest.enter(SEQUENCE)?.0, rest.enter(SEQUENCE)?.0);
+        let subject = rest.enter(SEQUENCE)?.0;
+        Some(Fields { has_version, issuer, validity, subject, rest })
     }
 }
 

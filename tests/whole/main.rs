@@ -29,6 +29,7 @@ mod lab;
 mod mailboxes;
 mod mx;
 mod nic;
+mod pasted;
 mod power_cut;
 mod queue;
 mod requiretls;

@@ -9,14 +9,22 @@ use crate::config::CertificateSource;
 pub struct FilePath(pub String);
 
 fn is_whole_path(word: &str) -> bool {
-    word.starts_with('/') && !word.contains(['"', '\\'])
+    word.starts_with('/') && !word.contains(['"', '\\', ' ', '\t'])
+}
+
+/// What would be right instead of a path that is none, or that no statement can hold.
+fn right(word: &str, usual: &str) -> String {
+    match word.starts_with('/') {
+        true => "a path here has no blanks, quotes or backslashes".to_owned(),
+        false => usual.to_owned(),
+    }
 }
 
 impl Argument for FilePath {
     fn read(word: &str) -> Result<Self, String> {
         match is_whole_path(word) {
             true => Ok(FilePath(word.to_owned())),
-            false => wrong(word, "file", "write its whole path, as in /data/authority.pem"),
+            false => wrong(word, "file", &right(word, "write its whole path, as in /data/authority.pem")),
         }
     }
 
@@ -31,7 +39,10 @@ impl Argument for CertificateSource {
         match word {
             "self" => Ok(CertificateSource::SelfMade),
             path if is_whole_path(path) => Ok(CertificateSource::File(path.to_owned())),
-            _ => wrong(word, "certificate", "write self, or a file's whole path, as in /data/bcd.com.pem"),
+            _ => {
+                let usual = "write self, or a file's whole path, as in /data/bcd.com.pem";
+                wrong(word, "certificate", &right(word, usual))
+            }
         }
     }
 

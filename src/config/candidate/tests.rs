@@ -169,14 +169,15 @@ fn former_configurations_come_back_by_number() {
 }
 
 #[test]
-fn an_import_is_taken_whole_or_not_at_all() {
+fn an_import_takes_the_place_of_everything_and_what_comes_with_it_of_its_own() {
     let mut store = store();
-    let found = store.import("box name new.com\nbox port smtp 0\n").unwrap_err();
-    assert_eq!(found[0].to_string(), "2: `0` is no port; write a number from 1 to 65535");
-    assert!(!store.has_candidate());
-    store.import("box name new.com\n").unwrap();
+    let wanted = "box name new.com\nbox authority /elsewhere/ca.pem\n";
+    let statement = |text| text::parse_statement(text).unwrap().unwrap();
+    let others = ["box authority /data/authority.pem", "box port smtp 26"].map(statement);
+    store.import(&text::parse(wanted.as_bytes()).unwrap(), others.into());
+    assert_eq!(store.draft().machine.authority.as_deref(), Some("/data/authority.pem"));
     store.commit(at(0)).unwrap();
-    assert_eq!(running(&store), "box name new.com\n");
+    assert_eq!(running(&store), "box name new.com\nbox port smtp 26\nbox authority /data/authority.pem\n");
 }
 
 #[test]

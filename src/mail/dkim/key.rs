@@ -11,6 +11,7 @@ use ring::signature::{Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
 
+use crate::mail::encoding::pem;
 use crate::mail::{AddressError, Domain};
 
 /// PKCS#8 of an Ed25519 key is this and its 32 bytes (RFC 8410 §7).
@@ -117,6 +118,15 @@ impl SigningKey {
         }
     }
 
+    /// Whether its selector is one that a [`Selector`] gives to a key of its kind.
+    pub fn is_named_for_its_kind(&self) -> bool {
+        let ending = match self.pair {
+            Pair::Ed25519(_) => ED25519,
+            Pair::Rsa(_) => RSA,
+        };
+        self.selector.as_str().ends_with(ending)
+    }
+
     /// Signs the canonical header. Ed25519 signs the hash of it (RFC 8463 §3).
     pub(super) fn sign(&self, canonical: &[u8]) -> Vec<u8> {
         match &self.pair {
@@ -145,9 +155,7 @@ impl SigningKey {
 
 /// The text form of a private key in PKCS#8 (RFC 7468 §10).
 pub fn pem_of(pkcs8: &[u8]) -> String {
-    let base64 = BASE64.encode(pkcs8);
-    let lines = base64.as_bytes().chunks(64).map(String::from_utf8_lossy).collect::<Vec<_>>().join("\n");
-    format!("-----BEGIN PRIVATE KEY-----\n{lines}\n-----END PRIVATE KEY-----\n")
+    pem("PRIVATE KEY", pkcs8)
 }
 
 /// The RSA public key as verifiers expect it: within a SubjectPublicKeyInfo (RFC 5280 §4.1).
