@@ -14,6 +14,7 @@
 //! what the office asks for. Sources: Figures 5 and 6; RFC 5321 §3.6, §4.5.4, §5.
 
 pub mod active;
+pub mod agenda;
 pub mod departure;
 pub mod desk;
 pub mod dispatch;

@@ -14,6 +14,7 @@ use crate::mail::{Address, Domain, QueueId};
 use crate::ntp::{Step, Steps};
 use crate::prng::Prng;
 use crate::relay::active::Active;
+use crate::relay::agenda::Posts;
 use crate::relay::dispatch::Dispatch;
 use crate::relay::incoming::Incoming;
 use crate::relay::judge::Verdict;
@@ -27,7 +28,7 @@ use crate::time::{Instant, Now, WallTime};
 /// All domains' mail.
 pub struct Office {
     pub(super) config: Rc<Config>,
-    pub(super) posts: BTreeMap<Domain, Post>,
+    pub(super) posts: Posts,
     pub(super) dispatch: Dispatch,
     pub(super) local: VecDeque<LocalJob>,
     pub(super) receipts: Receipts,
@@ -87,6 +88,13 @@ impl Post {
         today.turn(now, count);
         (today.since, today.of(count))
     }
+
+    /// Whether one more message may become active. One that serves, is not held, and has nothing active may,
+    /// even in `crowded` memory.
+    pub(super) fn has_room(&self, crowded: bool) -> bool {
+        let open = self.serves && !self.held;
+        open && (self.queue.active() == 0 || !crowded && self.queue.active() < ACTIVE_MESSAGES_MAX)
+    }
 }
 
 /// Since the start of the daemon.
@@ -103,7 +111,7 @@ impl Office {
     pub fn new(config: Rc<Config>, seed: u64) -> Self {
         Office {
             config,
-            posts: BTreeMap::new(),
+            posts: Posts::default(),
             dispatch: Dispatch::default(),
             local: VecDeque::new(),
             receipts: Receipts::default(),
@@ -158,7 +166,7 @@ impl Office {
     /// The clock has made a step: what was taken before it is no older, and no younger, than it was.
     pub fn clock_stepped(&mut self, step: Step) {
         self.steps.add(step);
-        for active in self.posts.values_mut().flat_map(|post| post.active.values_mut()) {
+        for active in self.posts.iter_mut().flat_map(|(_, post)| post.active.values_mut()) {
             active.put_right(|time| step.corrected(time));
         }
     }
@@ -231,22 +239,18 @@ impl Office {
     }
 
     /// When the next message is due, of those posts that have room to try one more.
-    pub fn due_at(&self) -> Instant {
-        let open = self.posts.values().filter(|post| self.has_room(post));
-        open.filter_map(|post| post.queue.next_due()).min().unwrap_or(Instant::NEVER)
+    pub fn due_at(&mut self) -> Instant {
+        self.posts.next_due(self.is_crowded()).unwrap_or(Instant::NEVER)
     }
 
     /// When lazy records want to be written at the latest.
-    pub fn flush_at(&self) -> Instant {
-        self.posts.values().filter_map(Post::flush_due).min().unwrap_or(Instant::NEVER)
+    pub fn flush_at(&mut self) -> Instant {
+        self.posts.next_write().unwrap_or(Instant::NEVER)
     }
 
-    /// Whether one more message of this post may become active. One that serves, is not held, and has nothing
-    /// active may.
-    pub(super) fn has_room(&self, post: &Post) -> bool {
-        let crowded = self.resident_bytes >= RESIDENT_CONTENT_BYTES_MAX;
-        let open = post.serves && !post.held;
-        open && (post.queue.active() == 0 || !crowded && post.queue.active() < ACTIVE_MESSAGES_MAX)
+    /// Whether content of messages takes all the memory that it may.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.resident_bytes >= RESIDENT_CONTENT_BYTES_MAX
     }
 
     /// Asks for the outcome of a message's next round of attempts.
@@ -261,7 +265,7 @@ impl Office {
 
     /// Messages in all queues.
     pub fn queue_len(&self) -> usize {
-        self.posts.values().map(|p| p.queue.len()).sum()
+        self.posts.iter().map(|(_, post)| post.queue.len()).sum()
     }
 
     /// Bytes of message content in memory.

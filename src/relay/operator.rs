@@ -65,7 +65,7 @@ impl Office {
         }
         let mut count = 0;
         let mut deleted = Vec::new();
-        for (name, post) in &mut self.posts {
+        for (name, post) in self.posts.iter_mut() {
             let ids: Vec<QueueId> = match target {
                 Target::Domain(wanted) if wanted != name => continue,
                 Target::Message(id) => post.queue.stand(*id).map(|_| *id).into_iter().collect(),

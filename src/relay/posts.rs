@@ -14,7 +14,7 @@ impl Office {
     /// Takes a changed configuration. New domains get their post by [`Office::open`]; those that have gone
     /// lose it by [`Office::close_gone`].
     pub fn configure(&mut self, config: Rc<Config>) {
-        for (name, post) in &mut self.posts {
+        for (name, post) in self.posts.iter_mut() {
             post.serves = config.domain(name).is_some();
         }
         let ours = config.addresses();
@@ -25,7 +25,7 @@ impl Office {
 
     /// A password may have changed: what a smarthost did not admit is tried again.
     pub fn try_logins(&mut self, now: Now) {
-        self.posts.values_mut().for_each(|post| post.queue.is_there(now.mono, Want::Login));
+        self.posts.iter_mut().for_each(|(_, post)| post.queue.is_there(now.mono, Want::Login));
     }
 
     /// The roads on which nothing goes because a smarthost does not admit us, in words for the operator.
@@ -48,7 +48,7 @@ impl Office {
 
     /// Whether a post waits to be closed.
     pub fn is_closing(&self) -> bool {
-        self.posts.values().any(|post| !post.serves)
+        self.posts.iter().any(|(_, post)| !post.serves)
     }
 
     /// Closes the posts of domains that have gone and are at rest; gives their names.

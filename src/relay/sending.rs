@@ -42,9 +42,7 @@ pub struct Settled {
 impl Office {
     /// Makes due messages active, one domain after the other in turn, while there is room.
     pub fn activate_due(&mut self, now: Now) {
-        let due = |post: &Post| self.has_room(post) && post.queue.next_due().is_some_and(|at| at <= now.mono);
-        let ready = self.posts.iter().filter(|(_, post)| due(post));
-        let mut names: Vec<Domain> = ready.map(|(name, _)| name.clone()).collect();
+        let mut names = self.posts.due(now.mono, self.is_crowded());
         if let Some(last) = &self.turn {
             let next = names.partition_point(|name| name <= last);
             names.rotate_left(next);
@@ -61,11 +59,9 @@ impl Office {
 
     /// The due message of a post that has room for one more. A post that serves and has nothing active has.
     fn next_due(&mut self, name: &Domain, now: Instant) -> Option<QueueId> {
-        let post = self.posts.get(name)?;
-        if !self.has_room(post) {
-            return None;
-        }
-        self.posts.get_mut(name)?.queue.take_due(now)
+        let crowded = self.is_crowded();
+        let post = self.posts.get_mut(name).filter(|post| post.has_room(crowded))?;
+        post.queue.take_due(now)
     }
 
     fn activate(&mut self, now: Now, owner: &Domain, id: QueueId) {

@@ -223,17 +223,18 @@ impl Office {
 
     /// What is to be written now, one batch a domain; each goes back through [`Office::batch_finished`].
     pub fn take_batches(&mut self, now: Instant) -> Vec<(Domain, Arc<dyn Flash>, Batch)> {
-        let ready = self.posts.iter_mut().filter_map(|(name, post)| {
+        let ready = self.posts.writes_due(now).into_iter().filter_map(|name| {
+            let post = self.posts.get_mut(&name)?;
             post.record_outcomes(now);
             let batch = post.log.take_batch(&*post.flash, now)?;
-            Some((name.clone(), post.flash.clone(), batch))
+            Some((name, post.flash.clone(), batch))
         });
         ready.collect()
     }
 
     /// Commits that wait to be handed to the flusher.
-    pub fn commits_waiting(&self) -> usize {
-        self.posts.values().map(|post| post.log.waiting()).sum()
+    pub fn commits_waiting(&mut self) -> usize {
+        self.posts.commits()
     }
 
     /// A batch has been written and synced, or not.

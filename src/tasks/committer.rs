@@ -20,7 +20,7 @@ pub async fn hand_out(station: Rc<Station>) {
         let called = station.to_commit.listen();
         wait_for_company(&station).await;
         station.write_batches(clock::mono());
-        let due = station.office.borrow().flush_at();
+        let due = station.office.borrow_mut().flush_at();
         future::or(called, sleep_until(due)).await;
     }
 }
@@ -28,7 +28,7 @@ pub async fn hand_out(station: Rc<Station>) {
 /// Lets a commit wait a moment for others, so that they share one write: only when somebody else is in the
 /// middle of a message, and never for long.
 async fn wait_for_company(station: &Station) {
-    if station.meters.arriving.get() > 0 && station.office.borrow().commits_waiting() > 0 {
+    if station.meters.arriving.get() > 0 && station.office.borrow_mut().commits_waiting() > 0 {
         Timer::after(Duration::from_millis(COMPANY_WAIT_MS)).await;
     }
 }

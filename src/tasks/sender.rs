@@ -18,7 +18,7 @@ pub async fn run(station: Rc<Station>) {
         // What is due when the daemon stops stays due: waiting for it would turn this loop for ever.
         let due = match station.stop.is_given() {
             true => Instant::NEVER,
-            false => station.office.borrow().due_at(),
+            false => station.office.borrow_mut().due_at(),
         };
         future::or(called, sleep_until(due)).await;
     }
