@@ -9,6 +9,7 @@ pub mod argument;
 pub mod candidate;
 mod check;
 pub mod diff;
+pub mod domains;
 pub mod forms;
 pub mod grammar;
 pub mod model;
@@ -17,6 +18,7 @@ mod tests;
 pub mod text;
 pub mod words;
 
+pub use domains::Domains;
 pub use model::{
     BoxConfig, Carrier, CertificateSource, ClientLine, ClockDuty, Config, Destination, DomainConfig,
     HostPort, IpLen, IpNet, Login, Port, RetryPlan, Route, RouteLine, Service, SpoolMode, Syslog, Terms,

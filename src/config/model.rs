@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use crate::config::domains::Domains;
 use crate::mail::dkim::Selector;
 use crate::mail::{Address, Domain, LocalPart};
 use crate::smtp::sasl::{Credentials, Verifier};
@@ -13,7 +14,7 @@ use crate::smtp::sasl::{Credentials, Verifier};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     pub machine: BoxConfig,
-    pub domains: Vec<DomainConfig>,
+    pub domains: Domains,
 }
 
 /// The `box ...` statements.
@@ -397,10 +398,6 @@ impl DomainConfig {
         self.ehlo.as_ref().unwrap_or(&self.name)
     }
 
-    pub fn has_address(&self, ip: IpAddr) -> bool {
-        self.addresses.iter().any(|a| a.ip == ip.to_canonical())
-    }
-
     pub fn is_client(&self, ip: IpAddr) -> bool {
         self.clients_at(ip).next().is_some()
     }
@@ -441,7 +438,7 @@ impl DomainConfig {
 
 impl Config {
     pub fn domain(&self, name: &Domain) -> Option<&DomainConfig> {
-        self.domains.iter().find(|d| d.name == *name)
+        self.domains.named(name)
     }
 
     /// Every address that the configuration names, the box's first, each once.
@@ -466,7 +463,7 @@ impl Config {
 
     /// The domain that owns `ip`.
     pub fn domain_at(&self, ip: IpAddr) -> Option<&DomainConfig> {
-        self.domains.iter().find(|d| d.has_address(ip))
+        self.domains.at(ip)
     }
 
     /// Whether `ip` is the listener that all domains share.

@@ -5,12 +5,12 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
+use crate::config::Config;
 use crate::config::argument::{Argument, HIDDEN};
 use crate::config::check;
 use crate::config::forms::{FORMS, Form, Key, Lines, Scope, Taker, USER_PASSWORD};
 use crate::config::grammar::{self, Spelling};
 use crate::config::words::{self, is_blank};
-use crate::config::{Config, DomainConfig};
 use crate::limits::{CONFIG_BYTES_MAX, CONFIG_LINE_BYTES_MAX, DOMAINS_MAX};
 use crate::mail::Domain;
 
@@ -69,7 +69,7 @@ impl Statement {
             Scope::Box { read, .. } => read(&mut config.machine, &mut taker),
             Scope::Domain { read, .. } => {
                 let name = self.domain.as_ref().expect("a domain's statement names its domain");
-                read(config.domain_or_new(name), &mut taker)
+                read(config.domains.named_or_new(name), &mut taker)
             }
         }
     }
@@ -153,7 +153,7 @@ pub fn statement_of(words: &[&str], spelling: Spelling) -> Result<Statement, Str
         Scope::Box { read, .. } => read(&mut scratch.machine, &mut taker)?,
         Scope::Domain { read, .. } => {
             let name = statement.domain.as_ref().expect("set above");
-            read(scratch.domain_or_new(name), &mut taker)?;
+            read(scratch.domains.named_or_new(name), &mut taker)?;
         }
     }
     statement.arguments = taker.into_canonical();
@@ -368,14 +368,4 @@ pub fn print_shown(config: &Config) -> String {
 
 fn lines(statements: impl Iterator<Item = String>) -> String {
     statements.map(|line| line + "\n").collect()
-}
-
-impl Config {
-    fn domain_or_new(&mut self, name: &Domain) -> &mut DomainConfig {
-        let at = self.domains.iter().position(|d| d.name == *name).unwrap_or_else(|| {
-            self.domains.push(DomainConfig::new(name.clone()));
-            self.domains.len() - 1
-        });
-        &mut self.domains[at]
-    }
 }

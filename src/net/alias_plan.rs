@@ -311,11 +311,13 @@ mod tests {
         let mut config = Config::default();
         config.machine.addresses = vec![IpLen { ip: ip("192.0.2.1"), len: Some(24) }];
         config.machine.gateways = vec![ip("192.0.2.254")];
-        config.domains = vec![
+        config.domains = [
             domain("abc.com", &[("192.0.2.1", None)]),
             domain("bcd.com", &[("192.0.2.70", Some(24)), ("2001:db8::70", Some(64))]),
             domain("cde.com", &[("192.0.2.71", None)]),
-        ];
+        ]
+        .into_iter()
+        .collect();
         config
     }
 

@@ -165,8 +165,9 @@ fn may_send_as<'c>(
 pub fn client_lines<'c>(config: &'c Config, door: &Door) -> impl Iterator<Item = &'c ClientLine> {
     let (client, reached) = (door.client.to_canonical(), door.reached);
     let shared = config.is_shared_address(reached);
-    let here = config.domains.iter().filter(move |d| shared || d.has_address(reached));
-    here.flat_map(move |domain| domain.clients_at(client))
+    let all = if shared { &config.domains[..] } else { &[] };
+    let here = if shared { None } else { config.domain_at(reached) };
+    all.iter().chain(here).flat_map(move |domain| domain.clients_at(client))
 }
 
 /// The user whom a client means that authenticates as `name`: an address, or at a domain's own address the

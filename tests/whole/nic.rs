@@ -12,7 +12,7 @@ use async_io::Timer;
 use futures_lite::FutureExt;
 use nix::sched::{CloneFlags, unshare};
 use smol::LocalExecutor;
-use stagepost::config::{Config, DomainConfig, IpLen};
+use stagepost::config::{Config, IpLen};
 use stagepost::mail::Domain;
 use stagepost::net::AddressState;
 use stagepost::tasks::nic::NicKeeper;
@@ -85,9 +85,8 @@ fn config(interface: Option<&str>, own: &[&str], domains: &[(&str, &[&str])]) ->
     config.machine.interface = interface.map(str::to_owned);
     config.machine.addresses = own.iter().map(|a| address(a)).collect();
     for (name, addresses) in domains {
-        let mut domain = DomainConfig::new(Domain::parse(name).unwrap());
+        let domain = config.domains.named_or_new(&Domain::parse(name).unwrap());
         domain.addresses = addresses.iter().map(|a| address(a)).collect();
-        config.domains.push(domain);
     }
     config
 }
@@ -182,7 +181,7 @@ fn aliases_are_added_announced_and_come_back() {
         neighbour.run("ip link set far up");
         until(&keeper, "192.0.2.70", "up").await;
 
-        config.domains.pop();
+        config.domains = config.domains.iter().take(1).cloned().collect();
         keeper.apply(&config);
         eventually("unconfigured is removed", || !on_eth0("192.0.2.71/24")).await;
         assert!(on_eth0("192.0.2.70/24"));
