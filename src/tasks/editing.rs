@@ -92,7 +92,7 @@ async fn statement(station: &Station, list: Vec<String>) -> Result<Statement, St
         let words: Vec<&str> = list.iter().map(String::as_str).collect();
         text::statement_of(&words, Spelling::Prefixes)
     };
-    let read = station.compute(job).await;
+    let read = station.compute_first(job).await;
     read.unwrap_or_else(|| Err("the box has too much to do; try it again in a while".to_owned()))
 }
 
@@ -117,7 +117,7 @@ async fn import(station: &Rc<Station>, talk: &mut Talk) -> io::Result<Result<Rep
         Err(found) => return Ok(Err(lines(found))),
     };
     // The many rounds of passwords that are typed in it would hold up the loop.
-    let sealed = station.compute(move || match text::sealed(text.as_bytes()) {
+    let sealed = station.compute_first(move || match text::sealed(text.as_bytes()) {
         Some(sealed) => String::from_utf8_lossy(&sealed).into_owned(),
         None => text,
     });

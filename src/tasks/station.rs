@@ -16,7 +16,7 @@ use smol::channel::Sender;
 use crate::config::Config;
 use crate::console::first_boot::Dialogue;
 use crate::mail::Domain;
-use crate::os::clerk::Clerk;
+use crate::os::clerk::{Clerk, Work};
 use crate::os::clock;
 use crate::os::flusher::Flusher;
 use crate::os::logging::Ring;
@@ -259,7 +259,15 @@ impl Station {
     /// Computes something on the clerk's thread; `None` when too much waits for that, or the
     /// thread has ended.
     pub async fn compute<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-        by_clerk(&self.clerk, job).await
+        by_clerk(|work| self.clerk.give(work), job).await
+    }
+
+    /// The same for the operator, who waits behind none of those who guess passwords.
+    pub async fn compute_first<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        by_clerk(|work| self.clerk.give_pressing(work), job).await
     }
 
     /// The same for one of our own connections, on the thread that has a place for each of them: a signature,
@@ -268,7 +276,7 @@ impl Station {
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
-        by_clerk(&self.outgoing_clerk, job).await
+        by_clerk(|work| self.outgoing_clerk.give(work), job).await
     }
 
     /// Hands to the flusher what is due to be written at `now`.
@@ -373,9 +381,12 @@ impl Station {
     }
 }
 
-async fn by_clerk<T: Send + 'static>(clerk: &Clerk, job: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+async fn by_clerk<T: Send + 'static>(
+    give: impl FnOnce(Work) -> bool,
+    job: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
     let (sender, result) = smol::channel::bounded(1);
-    let taken = clerk.give(Box::new(move || {
+    let taken = give(Box::new(move || {
         // Whoever asked may have stopped waiting.
         let _ = sender.try_send(job());
     }));
