@@ -14,7 +14,7 @@ use crate::relay::judge::{Answer, Verdict};
 use crate::relay::office::Office;
 use crate::relay::storing::{Composed, Receipt, Safe, reply_to};
 use crate::smtp::{Enhanced, Reply};
-use crate::spool::{Meta, RecipientState, State};
+use crate::spool::{RecipientState, State};
 use crate::time::{Instant, Now};
 
 /// A message whose client waits.
@@ -65,19 +65,14 @@ impl Office {
         self.receipts.held.insert(receipt, Holding { id, owners, open, until });
         let content = Content { head: Rc::new(head), body: Body::Memory(Rc::new(body)) };
         for share in shares {
-            let meta = Meta {
-                received: now.wall,
-                origin: origin.clone(),
-                authored: share.authored,
-                envelope: share.envelope,
-            };
+            let (owner, meta) = share.come(now, &origin);
             let state = State::new(meta.envelope.recipients.len(), now.wall);
             let active = Active::new(Rc::new(meta), content.clone(), state, Footing::Held(receipt));
-            if let Some(post) = self.posts.get_mut(&share.owner) {
+            if let Some(post) = self.posts.get_mut(&owner) {
                 post.queue.activate(id);
             }
             self.resident_bytes += content.resident();
-            self.launch(now, &share.owner, id, active);
+            self.launch(now, &owner, id, active);
         }
         receipt
     }

@@ -117,13 +117,8 @@ impl Office {
         let is_report = matches!(then, Then::Settle(_));
         let mut commits = Vec::new();
         for share in shares {
-            let meta = Meta {
-                received: now.wall,
-                origin: origin.clone(),
-                authored: share.authored,
-                envelope: share.envelope,
-            };
-            let post = self.posts.get_mut(&share.owner).ok_or_else(no_post);
+            let (owner, meta) = share.come(now, &origin);
+            let post = self.posts.get_mut(&owner).ok_or_else(no_post);
             let put = post.and_then(|post| {
                 let put = match is_report {
                     true => post.log.put_report(id, &meta, &head, &body),
@@ -132,7 +127,7 @@ impl Office {
                 put.map_err(|e| reply_to(&e))
             });
             match put {
-                Ok(ticket) => commits.push((share.owner, ticket, meta)),
+                Ok(ticket) => commits.push((owner, ticket, meta)),
                 Err(reply) => {
                     self.take_back(id, commits.into_iter().map(|(owner, ..)| owner));
                     return Err(reply);
@@ -188,16 +183,11 @@ impl Office {
     ) -> Result<Receipt, Reply> {
         let mut commits = Vec::new();
         for share in shares {
-            let meta = Meta {
-                received: now.wall,
-                origin: origin.to_owned(),
-                authored: share.authored,
-                envelope: share.envelope,
-            };
-            let post = self.posts.get_mut(&share.owner).ok_or_else(no_post)?;
+            let (owner, meta) = share.come(now, origin);
+            let post = self.posts.get_mut(&owner).ok_or_else(no_post)?;
             let ticket = post.log.draft_commit(draft.id, &meta, head).map_err(|e| reply_to(&e));
             match ticket {
-                Ok(ticket) => commits.push((share.owner, ticket)),
+                Ok(ticket) => commits.push((owner, ticket)),
                 Err(reply) => {
                     self.take_back(draft.id, commits.into_iter().map(|(owner, _)| owner));
                     self.drop_draft(draft);
@@ -318,6 +308,14 @@ impl Office {
                 post.log.done(id);
             }
         }
+    }
+}
+
+impl Share {
+    /// Whose it is, and what is remembered of it when it has come from `origin` now.
+    pub(super) fn come(self, now: Now, origin: &str) -> (Domain, Meta) {
+        let Share { owner, authored, envelope } = self;
+        (owner, Meta { received: now.wall, origin: origin.to_owned(), authored, envelope })
     }
 }
 
