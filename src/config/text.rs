@@ -183,8 +183,8 @@ pub fn sealed(text: &[u8]) -> Option<Vec<u8>> {
     let mut found = false;
     let seal = |line: &[u8]| {
         let typed = line.split(|b| is_blank((*b).into())).any(|word| word == b"password");
-        match line_statement(line) {
-            Ok(Some(statement)) if typed && statement.form.form.contains(" verifier ") => {
+        match typed.then(|| line_statement(line)) {
+            Some(Ok(Some(statement))) if statement.form.form.contains(" verifier ") => {
                 found = true;
                 statement.whole().into_bytes()
             }

@@ -3,6 +3,7 @@
 //! Danger: writing to a partition of the wrong disk; everything goes through [`Disk::of_root`], and a root that
 //! is no slot, such as that of a container on somebody's Linux, has no disk.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -37,6 +38,8 @@ pub struct Extent {
 pub struct Disk {
     sysfs: PathBuf,
     root: u32,
+    /// The folder of each of its partitions, by number.
+    parts: BTreeMap<u32, PathBuf>,
 }
 
 impl Disk {
@@ -57,7 +60,11 @@ impl Disk {
     fn of_partition(place: &Path) -> io::Result<Self> {
         let root = number_of(place).ok_or(io::ErrorKind::NotFound)?;
         let sysfs = place.parent().ok_or(io::ErrorKind::NotFound)?.to_owned();
-        Ok(Disk { sysfs, root })
+        let name = sysfs.file_name().ok_or(io::ErrorKind::NotFound)?.as_encoded_bytes();
+        let is_part = |entry: &fs::DirEntry| entry.file_name().as_encoded_bytes().starts_with(name);
+        let parts = fs::read_dir(&sysfs)?.flatten().filter(is_part).map(|entry| entry.path());
+        let parts = parts.filter_map(|place| Some((number_of(&place)?, place))).collect();
+        Ok(Disk { sysfs, root, parts })
     }
 
     /// The slot that is running.
@@ -70,7 +77,7 @@ impl Disk {
     /// # Errors
     /// `NotFound` when the disk has no such partition.
     pub fn device(&self, part: Part) -> io::Result<PathBuf> {
-        device_of(&self.place(part)?)
+        device_of(self.place(part)?)
     }
 
     /// Where a partition lies, as the kernel has it.
@@ -99,14 +106,11 @@ impl Disk {
     }
 
     /// A partition's folder in sysfs.
-    fn place(&self, part: Part) -> io::Result<PathBuf> {
-        for entry in fs::read_dir(&self.sysfs)? {
-            let place = entry?.path();
-            if number_of(&place) == Some(part as u32) {
-                return Ok(place);
-            }
-        }
-        Err(io::Error::new(io::ErrorKind::NotFound, format!("the disk has no partition {}", part as u32)))
+    fn place(&self, part: Part) -> io::Result<&Path> {
+        let number = part as u32;
+        let missing =
+            || io::Error::new(io::ErrorKind::NotFound, format!("the disk has no partition {number}"));
+        self.parts.get(&number).map(PathBuf::as_path).ok_or_else(missing)
     }
 }
 
