@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_io::Async;
-use futures_lite::{FutureExt, Stream, StreamExt};
+use futures_lite::{FutureExt, Stream, StreamExt, future};
 use smol::LocalExecutor;
 
 use crate::caller::SOCKET;
@@ -117,25 +117,24 @@ async fn serve(
     let Start { data, settings, notices, log, machinist } = start;
     let config = Rc::new(settings.store.borrow().running().clone());
     let requests = process::requests().map_err(|e| format!("signals: {e}"))?;
-    if let Some(machinist) = &machinist {
-        machinist.start(&executor);
-    }
     let control_path = data.join(SOCKET);
     let control = tolerated(&machinist, &notices, {
         let opened = sockets::listen_unix(&control_path).and_then(Async::new);
         opened.map_err(|e| format!("{}: {e}", control_path.display()))
     })?;
+    let nic = nic_keeper(&executor, &config);
+    future::yield_now().await;
     let timekeeper = Timekeeper::begin(&data, &config, machinist.is_some());
     let mut office = Office::new(config.clone(), entropy::u64());
     office.know_steps(timekeeper.steps.borrow().clone());
-    open_spools(&mut office, &data, &machinist, &notices)?;
+    open_spools(&mut office, &data, &machinist, &notices).await?;
     let resolver = Resolver::new(entropy::u64());
     resolver.configure(&config);
-    let nic = NicKeeper::new();
-    nic.apply(&config);
     let maildirs = Maildirs::new(data.join("mail"), &host_name(&config));
     let certificates = Certificates::new(data.join("certificates"));
+    future::yield_now().await;
     certificates.follow(&config, clock::now().wall);
+    future::yield_now().await;
     let (flusher, flushed) = Flusher::start().map_err(|e| format!("the flusher's thread: {e}"))?;
     let (clerk, outgoing_clerk) = clerks()?;
     let secret = secret(&data);
@@ -163,9 +162,9 @@ async fn serve(
     start_tasks(&station, maildirs);
     if let Some(machinist) = &machinist {
         station.spawn(machine::keep_alive(station.clone(), machinist.clone()));
-        station.spawn(machine::confirm(station.clone(), machinist.clone()));
         station.spawn(serial::run(station.clone()));
     }
+    station.spawn(start_the_rest(station.clone()));
     let has_socket = control.is_some();
     control.into_iter().for_each(|control| station.spawn(control::run(station.clone(), control)));
     log::info!("stagepost {} is running as {confinement}", env!("CARGO_PKG_VERSION"));
@@ -180,8 +179,18 @@ async fn serve(
     Ok(())
 }
 
+/// The NIC's keeper, already at work: while the link comes up and is asked whether our addresses are free, the
+/// rest of the start goes on.
+fn nic_keeper(executor: &LocalExecutor<'static>, config: &Config) -> Rc<NicKeeper> {
+    let nic = Rc::new(NicKeeper::new());
+    nic.apply(config);
+    let keeper = nic.clone();
+    executor.spawn(async move { keeper.run().await }).detach();
+    nic
+}
+
 /// Opens the spool of every domain. Each may take its time: the watchdog is fed in between.
-fn open_spools(
+async fn open_spools(
     office: &mut Office,
     data: &Path,
     machinist: &Option<Rc<Machinist>>,
@@ -193,6 +202,7 @@ fn open_spools(
         let spool = tolerated(machinist, notices, OpenSpool::read(data, &domain.name, quota))?;
         spool.into_iter().for_each(|spool| spool.enter(office));
         machinist.iter().for_each(|machinist| machinist.feed());
+        future::yield_now().await;
     }
     Ok(())
 }
@@ -257,18 +267,25 @@ async fn told_to_stop(mut requests: impl Stream<Item = Request> + Unpin) {
 fn start_tasks(station: &Rc<Station>, maildirs: Maildirs) {
     addresses::follow(station);
     signing::follow(station);
-    let keeper = station.clone();
-    station.spawn(async move {
-        keeper.nic.run().await;
-    });
     station.spawn(addresses::run(station.clone()));
     station.spawn(certificates::run(station.clone()));
     station.spawn(committer::hand_out(station.clone()));
     station.spawn(sender::run(station.clone()));
     station.spawn(mailbox::run(station.clone(), maildirs));
     station.spawn(settings::run(station.clone()));
-    station.spawn(syslog::run(station.clone()));
     station.spawn(lease::run(station.clone()));
+}
+
+/// What mail does not need waits until a machine that starts takes mail.
+async fn start_the_rest(station: Rc<Station>) {
+    if let Some(machinist) = station.machinist.clone() {
+        if !station.config().listeners().is_empty() {
+            machinist.first_door().await;
+        }
+        machinist.hear_buttons(&station.executor);
+        station.spawn(machine::confirm(station.clone(), machinist));
+    }
+    station.spawn(syslog::run(station.clone()));
     station.spawn(timekeeping::run(station.clone()));
     station.spawn(timekeeping::run_saving(station.clone()));
 }

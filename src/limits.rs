@@ -149,6 +149,8 @@ pub const NIC_NAME_BYTES_MAX: usize = 15;
 pub const CONNECTIONS_PER_DOMAIN_MAX: u16 = 1000;
 /// The longest duration that a statement takes: a hundred days.
 pub const DURATION_S_MAX: u64 = 100 * 86_400;
+/// How long what mail does not need waits for the first door of a box that starts.
+pub const FIRST_DOOR_WAIT_S: u64 = 2;
 /// Between two feedings of the watchdog, which waits for thirty seconds at least.
 pub const WATCHDOG_FEED_S: u64 = 5;
 /// From an order to end the machine to its end, so that the console shows the answer.
@@ -202,7 +204,7 @@ pub const CONSOLE_AGAIN_S: u64 = 1;
 /// Between two looks at the NIC when nothing was heard of it.
 pub const NIC_RECHECK_S: u64 = 30;
 /// How long events of the NIC are gathered before they are acted on.
-pub const NIC_SETTLE_MS: u64 = 20;
+pub const NIC_SETTLE_MS: u64 = 100;
 /// From the first announcement of an address to the second (RFC 5227 §1.1, ANNOUNCE_INTERVAL).
 pub const NIC_ANNOUNCE_AGAIN_S: u64 = 2;
 /// Age at which a file in a Maildir's `tmp/` is taken for the leftover of a cut-off delivery.
@@ -387,7 +389,7 @@ pub const REPLY_BUFFER_BYTES: usize = 4096;
 /// Probes for an IPv4 address before it is used (RFC 5227 §1.1, PROBE_NUM).
 pub const ARP_PROBES: u32 = 3;
 /// From one probe to the next; `net::conflict` says why it is not the RFC's second.
-pub const ARP_PROBE_EVERY_MS: u64 = 30;
+pub const ARP_PROBE_EVERY_MS: u64 = 20;
 /// An address is defended only once in this time (RFC 5227 §1.1, DEFEND_INTERVAL).
 pub const ARP_DEFEND_S: u64 = 10;
 /// How long an address that another machine has is left alone before it is asked for again.

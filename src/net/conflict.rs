@@ -1,7 +1,7 @@
 //! Who else has our address: probes before an IPv4 address is used, and an ear for others afterwards. No
 //! clock, no socket: packets and times in, packets out. Source: RFC 5227. Its probes are seconds apart; ours
-//! are closer, because a box that starts must answer in a third of a second, and the ear stays open: whoever
-//! was asleep is heard when we announce ourselves.
+//! are closer, because a box that starts must answer soon, and the ear stays open: whoever was asleep is heard
+//! when we announce ourselves.
 //! Danger: announcing an address that another machine has takes its traffic away.
 
 use std::collections::BTreeMap;

@@ -14,8 +14,8 @@ use futures_lite::AsyncReadExt;
 use smol::LocalExecutor;
 
 use crate::limits::{
-    END_SEEN_MS, FLUSHER_SILENCE_S_MAX, HEALTH_LATE_S_MAX, HEALTH_LOOK_S, HEALTHY_AFTER_S, TRIAL_S_MAX,
-    WATCHDOG_FEED_S,
+    END_SEEN_MS, FIRST_DOOR_WAIT_S, FLUSHER_SILENCE_S_MAX, HEALTH_LATE_S_MAX, HEALTH_LOOK_S, HEALTHY_AFTER_S,
+    TRIAL_S_MAX, WATCHDOG_FEED_S,
 };
 use crate::net::AddressState;
 use crate::os::init::{self, End, Machine};
@@ -24,6 +24,7 @@ use crate::os::watchdog::Watchdog;
 use crate::os::{button, clock};
 use crate::tasks::addresses;
 use crate::tasks::station::Station;
+use crate::tasks::timer::by;
 use crate::time::Instant;
 
 /// One for the machine, shared by all who may end it.
@@ -34,6 +35,7 @@ pub struct Machinist {
     asked: Event,
     is_updating: Cell<bool>,
     has_opened: Cell<bool>,
+    opened: Event,
 }
 
 /// The right to write an update; the next may begin when this is dropped.
@@ -63,6 +65,7 @@ impl Machinist {
             asked: Event::new(),
             is_updating: Cell::new(false),
             has_opened: Cell::new(false),
+            opened: Event::new(),
         })
     }
 
@@ -110,11 +113,20 @@ impl Machinist {
                 now.since(self.machine.began).as_millis(),
                 now.since(Instant::default()).as_millis()
             );
+            self.opened.notify(usize::MAX);
+        }
+    }
+
+    /// Waits for the first door, at most [`FIRST_DOOR_WAIT_S`].
+    pub async fn first_door(&self) {
+        let opened = self.opened.listen();
+        if !self.has_opened.get() {
+            by(clock::mono() + Duration::from_secs(FIRST_DOOR_WAIT_S), opened).await;
         }
     }
 
     /// Hears the machine's buttons.
-    pub fn start(self: &Rc<Self>, executor: &LocalExecutor<'static>) {
+    pub fn hear_buttons(self: &Rc<Self>, executor: &LocalExecutor<'static>) {
         for device in button::devices() {
             let machinist = self.clone();
             let heard = async move {

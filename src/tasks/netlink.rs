@@ -53,11 +53,16 @@ pub async fn bring_up(handle: &Handle, interface: &str) -> Result<Link, String> 
             log::debug!("loopback: {e}");
         }
     }
-    let found = links.iter().find(|l| name_of(l) == Some(interface));
-    let link = found.ok_or_else(|| format!("{interface} is not on this machine"))?;
-    if is_down(link) {
-        set_up(handle, link).await.map_err(|e| format!("{interface} is down: {e}"))?;
+    let found = links.into_iter().find(|l| name_of(l) == Some(interface));
+    let mut link = found.ok_or_else(|| format!("{interface} is not on this machine"))?;
+    if is_down(&link) {
+        let told = |e| format!("{interface} is down: {e}");
+        set_up(handle, &link).await.map_err(told)?;
+        // Not every NIC takes its time to find a carrier.
+        let again = handle.link().get().match_index(link.header.index).execute();
+        link = all(again).await.map_err(told)?.pop().unwrap_or(link);
     }
+    let link = &link;
     Ok(Link {
         name: interface.to_owned(),
         index: link.header.index,

@@ -77,6 +77,12 @@ struct Findings {
     complaints: BTreeSet<String>,
 }
 
+/// Why the NIC is looked at.
+enum Woken {
+    ByTheKernel,
+    ByUs,
+}
+
 impl NicKeeper {
     pub fn new() -> Self {
         Self::default()
@@ -149,26 +155,27 @@ impl NicKeeper {
             loop {
                 let applied = self.applied.listen();
                 self.make_up(&handle, &mut announce_again).await;
-                let event = async { events.next().await.is_some() };
+                let event = async { events.next().await.map(|_| Woken::ByTheKernel) };
                 let called = async {
                     applied.await;
-                    true
+                    Some(Woken::ByUs)
                 };
                 let due = announce_again.as_ref().map(|(at, ..): &(Instant, _, _)| *at);
                 let recheck = async {
                     let wait = due.map(|at| at.since(os::clock::mono()));
                     Timer::after(wait.unwrap_or(Duration::from_secs(NIC_RECHECK_S))).await;
-                    true
+                    Some(Woken::ByUs)
                 };
-                let conflict = async {
+                let claimed = async {
                     self.ear.hear().await;
-                    true
+                    Some(Woken::ByUs)
                 };
-                if !called.or(event).or(recheck).or(conflict).await {
-                    return io::ErrorKind::BrokenPipe.into();
+                match claimed.or(called).or(event).or(recheck).await {
+                    None => return io::ErrorKind::BrokenPipe.into(),
+                    Some(Woken::ByUs) => {}
+                    // Events come in crowds, our own changes among them: one look serves them all.
+                    Some(Woken::ByTheKernel) => self.settle().await,
                 }
-                // Events come in crowds, our own changes among them: one look serves them all.
-                Timer::after(Duration::from_millis(NIC_SETTLE_MS)).await;
                 while future::poll_once(events.next()).await.flatten().is_some() {}
             }
         };
@@ -177,6 +184,14 @@ impl NicKeeper {
             io::ErrorKind::ConnectionAborted.into()
         };
         work.or(gone).await
+    }
+
+    /// Lets a crowd of events pass, but not a claim that is decided meanwhile.
+    async fn settle(&self) {
+        let passed = async {
+            Timer::after(Duration::from_millis(NIC_SETTLE_MS)).await;
+        };
+        passed.or(self.ear.hear()).await;
     }
 
     async fn make_up(&self, handle: &Handle, again: &mut Option<(Instant, Link, Vec<IpAddr>)>) {

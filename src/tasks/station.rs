@@ -58,7 +58,7 @@ pub struct Station {
     pub resolver: Resolver,
     pub certificates: Certificates,
     pub signing: Signing,
-    pub nic: NicKeeper,
+    pub nic: Rc<NicKeeper>,
     pub flusher: Flusher,
     /// For those who come to us: checks passwords, makes the verifiers of typed ones.
     pub clerk: Clerk,
@@ -146,7 +146,7 @@ pub struct Parts {
     pub office: Office,
     pub resolver: Resolver,
     pub certificates: Certificates,
-    pub nic: NicKeeper,
+    pub nic: Rc<NicKeeper>,
     pub flusher: Flusher,
     pub clerk: Clerk,
     pub outgoing_clerk: Clerk,
