@@ -150,6 +150,7 @@ async fn serve(
         certificates,
         nic,
         flusher,
+        maildirs,
         clerk,
         outgoing_clerk,
         secret,
@@ -159,7 +160,7 @@ async fn serve(
         machinist: machinist.clone(),
     });
     station.spawn(committer::take_back(station.clone(), flushed));
-    start_tasks(&station, maildirs);
+    start_tasks(&station);
     if let Some(machinist) = &machinist {
         station.spawn(machine::keep_alive(station.clone(), machinist.clone()));
         station.spawn(serial::run(station.clone()));
@@ -264,14 +265,14 @@ async fn told_to_stop(mut requests: impl Stream<Item = Request> + Unpin) {
     }
 }
 
-fn start_tasks(station: &Rc<Station>, maildirs: Maildirs) {
+fn start_tasks(station: &Rc<Station>) {
     addresses::follow(station);
     signing::follow(station);
     station.spawn(addresses::run(station.clone()));
     station.spawn(certificates::run(station.clone()));
     station.spawn(committer::hand_out(station.clone()));
     station.spawn(sender::run(station.clone()));
-    station.spawn(mailbox::run(station.clone(), maildirs));
+    station.spawn(mailbox::run(station.clone()));
     station.spawn(settings::run(station.clone()));
     station.spawn(lease::run(station.clone()));
 }

@@ -217,6 +217,24 @@ pub const MAILDIR_WRITE_BYTES: usize = 64 * 1024;
 pub const MAILDIR_SYNC_BYTES: usize = 1024 * 1024;
 /// Deliveries into mailboxes at once.
 pub const MAILDIR_DELIVERIES_MAX: usize = 4;
+/// How much of the data directory's file system the mailboxes of all domains may fill.
+pub const MAILBOX_SHARE_PERCENT: u64 = 15;
+/// The least that a domain's mailboxes may take together.
+pub const MAILBOX_QUOTA_BYTES_MIN: u64 = 1024 * 1024;
+/// Between two looks into mailboxes that had no room for something.
+pub const MAILBOX_LOOK_S: u64 = 60;
+/// Messages of one mailbox that the console can name, the newest.
+pub const MAILBOX_LISTED_MAX: usize = 1000;
+/// Messages that are looked into before others have their turn.
+pub const MAILBOX_LISTED_AT_ONCE: usize = 20;
+/// What is read of a message to list it.
+pub const MAILBOX_SUMMARY_BYTES_MAX: usize = 16 * 1024;
+/// What is read of a message to show it; the rest of a longer one is not.
+pub const MAILBOX_READ_BYTES_MAX: usize = 256 * 1024;
+/// Lines of a message that are shown at once.
+pub const MAILBOX_PAGE_LINES: usize = 40;
+/// A line of such a page; a longer one becomes several.
+pub const MAILBOX_LINE_CHARS_MAX: usize = 400;
 /// Lines of the log that are kept in memory.
 pub const LOG_RING_LINES_MAX: usize = 1000;
 /// What a crash note keeps of the log.
@@ -380,6 +398,10 @@ pub const SESSIONS_OF_ONE_CLIENT_MAX: usize = 100;
 pub const SESSIONS_RESERVED: usize = 100;
 /// A stranger who was silent for so long gives way to a newcomer when all places are taken.
 pub const SESSION_GIVES_WAY_AFTER_S: u64 = 5;
+/// So does one who was silent for so long in the middle of a message, if nobody else does.
+pub const SESSION_STALLED_S: u64 = 20;
+/// So does one who is never silent and has had no message accepted for so long, if nobody else does.
+pub const SESSION_FRUITLESS_S: u64 = 5 * 60;
 /// How long a loop rests when the system refuses it a resource.
 pub const ERROR_PAUSE_MS: u64 = 100;
 /// What is read of a stored message at once.
@@ -495,6 +517,7 @@ pub const QUOTA_BYTES_MIN: u64 = 4 * SPOOL_QUOTA_BYTES_MIN;
 /// The largest size that a statement takes.
 pub const SIZE_BYTES_MAX: u64 = 1 << 50;
 
+const _: () = assert!(SPOOL_SHARE_PERCENT + MAILBOX_SHARE_PERCENT < 100);
 const _: () = assert!(DNS_DATAGRAM_BYTES_MAX >= DNS_UDP_PAYLOAD_BYTES as usize);
 const _: () =
     assert!(DNS_LOOKUP_S_MAX >= 3 * DNS_ROUNDS as u64 * DNS_TRY_S && DNS_RECORDS_MAX >= MAIL_HOSTS_MAX);

@@ -7,8 +7,9 @@ use crate::config::candidate::CONFIRM_MINUTES_USUAL;
 use crate::config::grammar::{self, Spelling, shown};
 use crate::config::{Destination, HostPort, words};
 use crate::console::machine::Order;
+use crate::console::mailbox;
 use crate::dns::Question;
-use crate::limits::{CONFIRM_MINUTES_MAX, LOG_RING_LINES_MAX};
+use crate::limits::{CONFIRM_MINUTES_MAX, LOG_RING_LINES_MAX, MAILBOX_LISTED_MAX};
 use crate::mail::{Address, Domain, LocalPart, QueueId};
 use crate::relay::{QueueAction, Target};
 use crate::time::WallTime;
@@ -63,6 +64,8 @@ pub enum Command {
     Edit(Edit),
     /// What is about the machine itself.
     Machine(Order),
+    /// What lies in the mailboxes here.
+    Mailbox(mailbox::Order),
     /// Asks DNS.
     Resolve(Question),
     /// An SMTP conversation up to QUIT, from a domain's address; the first domain's where none is named.
@@ -142,6 +145,40 @@ pub static COMMANDS: &[Row] = &[
         help: "one message: envelope, recipients, last reply, next attempt",
         example: "show message 0000000001",
         make: |words| queue_id(&words[2]).map(Command::ShowMessage),
+    },
+    Row {
+        form: "show mailboxes",
+        help: "the mailboxes of this box, and how full they are",
+        example: "show mailboxes",
+        make: |_| Ok(Command::Mailbox(mailbox::Order::ShowAll)),
+    },
+    Row {
+        form: "show mailbox MAILBOX [COUNT]",
+        help: "the newest mail in it: number, time, size, sender, subject",
+        example: "show mailbox postmaster@bcd.com 50",
+        make: |words| {
+            let count = words.get(3).map_or(Ok(LOG_LINES_USUAL), |n| counted(n, MAILBOX_LISTED_MAX))?;
+            Ok(Command::Mailbox(mailbox::Order::Show(Address::read(&words[2])?, count)))
+        },
+    },
+    Row {
+        form: "mailbox read MAILBOX LETTER [PAGE]",
+        help: "one message that lies there, page by page",
+        example: "mailbox read postmaster@bcd.com 3 2",
+        make: |words| {
+            let (mailbox, number) = (Address::read(&words[2])?, letter(&words[3])?);
+            let page = words.get(4).map_or(Ok(1), |n| counted(n, MAILBOX_PAGES_MAX))?;
+            Ok(Command::Mailbox(mailbox::Order::Read { mailbox, number, page }))
+        },
+    },
+    Row {
+        form: "mailbox delete MAILBOX LETTER|all",
+        help: "take out one message, or all of them",
+        example: "mailbox delete postmaster@bcd.com 3",
+        make: |words| {
+            let one = (words[3] != "all").then(|| letter(&words[3])).transpose()?;
+            Ok(Command::Mailbox(mailbox::Order::Delete(Address::read(&words[2])?, one)))
+        },
     },
     Row {
         form: "show log [N]",
@@ -410,15 +447,21 @@ pub static COMMANDS: &[Row] = &[
     },
 ];
 
-/// What `show log` shows when no number is given.
+/// What `show log` and `show mailbox` show when no number is given.
 const LOG_LINES_USUAL: usize = 20;
-const _: () = assert!(LOG_LINES_USUAL <= LOG_RING_LINES_MAX);
+const _: () = assert!(LOG_LINES_USUAL <= LOG_RING_LINES_MAX && LOG_LINES_USUAL <= MAILBOX_LISTED_MAX);
+/// More than any message has.
+const MAILBOX_PAGES_MAX: usize = 1_000_000;
 
 /// The arguments of commands, with what `?` says of each.
 pub const ARGUMENTS: &[(&str, &str)] = &[
     ("WORDS", "the first words of a command or statement"),
     ("DOMAIN", "a virtual domain, as in bcd.com"),
     ("ID", "a message, by its ten digits in show queue"),
+    ("MAILBOX", "a mailbox here, as in postmaster@bcd.com"),
+    ("LETTER", "a message that lies there, by its number in show mailbox"),
+    ("COUNT", "how many, the newest"),
+    ("PAGE", "a page of its text"),
     ("N", "a number of lines"),
     ("FROM", "the sender, as in b1@bcd.com"),
     ("TO", "the recipients, with commas and no blanks: x1@xyz.com,b2"),
@@ -493,6 +536,15 @@ fn lines(word: &str) -> Result<usize, String> {
             Err(format!("`{}` is no number of lines; write one from 1 to {LOG_RING_LINES_MAX}", shown(word)))
         }
     }
+}
+
+fn counted(word: &str, max: usize) -> Result<usize, String> {
+    let number = word.parse::<usize>().ok().filter(|n| (1..=max).contains(n));
+    number.ok_or_else(|| format!("`{}` is no number; write one from 1 to {max}", shown(word)))
+}
+
+fn letter(word: &str) -> Result<u64, String> {
+    word.parse().map_err(|_| format!("`{}` is no message; write its number in show mailbox", shown(word)))
 }
 
 /// The words of a statement, which a shell may have handed over as one.

@@ -147,7 +147,8 @@ mod tests {
         for (line, words) in [
             ("q", &["queue"][..]),
             ("s", &["show", "send", "set", "setup"]),
-            ("sh m", &["message", "memory"]),
+            ("sh m", &["message", "mailboxes", "mailbox", "memory"]),
+            ("mailbox delete postmaster@bcd.com ", &["all"]),
             ("queue hold ", &["all", "abc.com", "bcd.com"]),
             ("show queue b", &["bcd.com"]),
             ("set b", &["box"]),
@@ -171,6 +172,8 @@ mod tests {
             explained("sh m"),
             [
                 "message: one message: envelope, recipients, last reply, next attempt",
+                "mailboxes: the mailboxes of this box, and how full they are",
+                "mailbox: the newest mail in it: number, time, size, sender, subject",
                 "memory: every bound, what is in use, and the sum",
             ]
         );

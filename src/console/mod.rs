@@ -45,6 +45,7 @@ pub mod help;
 mod layout;
 pub mod line_editor;
 pub mod machine;
+pub mod mailbox;
 pub mod password;
 pub mod report;
 pub mod status;

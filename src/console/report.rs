@@ -12,6 +12,7 @@ use crate::console::dkim::DkimReport;
 use crate::console::flash::FlashReport;
 use crate::console::layout::{clean, pairs, size, span, table, wrap};
 use crate::console::machine::{InterfaceReport, SlotsReport};
+use crate::console::mailbox::{LetterReport, MailboxLine, MailboxReport, all_text};
 use crate::console::status::StatusReport;
 use crate::time::WallTime;
 
@@ -22,6 +23,9 @@ pub enum Report {
     Domains(Vec<DomainReport>),
     Queue(Vec<QueueEntry>),
     Message(MessageReport),
+    Mailboxes(Vec<MailboxLine>),
+    Mailbox(MailboxReport),
+    Letter(LetterReport),
     Log(Vec<LogLine>),
     Memory(MemoryReport),
     Dkim(DkimReport),
@@ -193,6 +197,9 @@ impl Report {
             Report::Domains(domains) => domains_text(&mut out, width, domains),
             Report::Queue(entries) => queue_text(&mut out, width, entries),
             Report::Message(message) => message.text(&mut out, width),
+            Report::Mailboxes(all) => all_text(&mut out, all),
+            Report::Mailbox(mailbox) => mailbox.text(&mut out, width),
+            Report::Letter(letter) => letter.text(&mut out, width),
             Report::Log(lines) => lines.iter().for_each(|line| line.text(&mut out, width)),
             Report::Memory(memory) => memory.text(&mut out),
             Report::Dkim(dkim) => dkim.text(&mut out, width),
@@ -230,6 +237,9 @@ impl Report {
             Report::Domains(domains) => json!({ "domains": all(domains, DomainReport::json) }),
             Report::Queue(entries) => json!({ "queue": all(entries, QueueEntry::json) }),
             Report::Message(message) => message.json(),
+            Report::Mailboxes(list) => json!({ "mailboxes": all(list, MailboxLine::json) }),
+            Report::Mailbox(mailbox) => mailbox.json(),
+            Report::Letter(letter) => letter.json(),
             Report::Log(lines) => json!({ "lines": all(lines, LogLine::json) }),
             Report::Memory(memory) => memory.json(),
             Report::Dkim(dkim) => dkim.json(),

@@ -34,6 +34,7 @@ pub mod idn;
 pub mod local_text;
 pub mod mend;
 pub mod note;
+pub mod reading;
 pub mod received;
 pub mod recode;
 pub mod words;

@@ -16,6 +16,8 @@ use crate::limits::{
     MAILDIR_LEFTOVER_AGE_S, MAILDIR_NAME_TRIES_MAX, MAILDIR_SYNC_BYTES, MAILDIR_WRITE_BYTES,
 };
 use crate::mail::{Domain, LocalPart};
+use crate::os::letters::{Letter, Numbers, measure};
+use crate::relay::Stock;
 use crate::time::{Instant, Now, WallTime};
 
 /// All mailboxes of the box. It waits for the disk: it belongs on the flusher's thread.
@@ -25,12 +27,19 @@ pub struct Maildirs {
     /// When each mailbox was last made sure of and swept, in this life of the process.
     prepared: HashMap<PathBuf, Instant>,
     deliveries: u64,
+    numbers: Numbers,
 }
 
 impl Maildirs {
     /// `root` is `DIR/mail`; `host` is the box's name, part of every file name.
     pub fn new(root: PathBuf, host: &str) -> Self {
-        Maildirs { root, host: file_name(host), prepared: HashMap::new(), deliveries: 0 }
+        Maildirs {
+            root,
+            host: file_name(host),
+            prepared: HashMap::new(),
+            deliveries: 0,
+            numbers: Numbers::default(),
+        }
     }
 
     /// Begins a delivery: makes sure of the folders, which are on the disk then, with mode 0700, and of a file of
@@ -73,6 +82,23 @@ impl Maildirs {
             }
         }
         failed.map_or(Ok(removed), Err)
+    }
+
+    /// How much lies in a user's mailbox.
+    ///
+    /// # Errors
+    /// Those of listing its folders.
+    pub fn measure(&self, domain: &Domain, user: &LocalPart) -> io::Result<Stock> {
+        measure(&self.mailbox(domain, user))
+    }
+
+    /// The newest messages of a user's mailbox, see [`Numbers::list`].
+    ///
+    /// # Errors
+    /// Those of listing its folders.
+    pub fn list(&mut self, domain: &Domain, user: &LocalPart) -> io::Result<Vec<Letter>> {
+        let mailbox = self.mailbox(domain, user);
+        self.numbers.list(&mailbox)
     }
 
     /// The folder of `user`: one for all spellings of a user, and never outside `root`.
@@ -224,7 +250,7 @@ fn write_lf(out: &mut impl Write, mut bytes: &[u8], held_cr: &mut bool) -> io::R
     out.write_all(bytes)
 }
 
-fn sync_dir(dir: &Path) -> io::Result<()> {
+pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
@@ -241,7 +267,7 @@ fn sweep(tmp: &Path, now: WallTime) -> io::Result<()> {
 }
 
 /// What is in a folder; nothing where there is no such folder.
-fn listed(folder: &Path) -> io::Result<Vec<fs::DirEntry>> {
+pub(super) fn listed(folder: &Path) -> io::Result<Vec<fs::DirEntry>> {
     match fs::read_dir(folder) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         entries => entries?.collect(),

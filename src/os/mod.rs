@@ -14,6 +14,7 @@ pub mod flash_files;
 pub mod flusher;
 mod grow;
 pub mod init;
+pub mod letters;
 pub mod logging;
 pub mod maildir;
 pub mod medium;

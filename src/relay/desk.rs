@@ -1,14 +1,17 @@
 //! The front desk: the decisions of [`policy`](super::policy) on one connection, in the form in which an
 //! SMTP session asks for them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::config::Config;
 use crate::mail::{Address, Domain, Envelope, LocalPart, Recipient, ReversePath};
 use crate::relay::guesses::Guesses;
-use crate::relay::policy::{Door, Place, check_recipient, check_sender, client_lines, place, user_named};
+use crate::relay::mailboxes::Mailboxes;
+use crate::relay::policy::{
+    Door, Place, check_recipient, check_sender, client_lines, place, shares, user_named,
+};
 use crate::smtp::command::MailParameters;
 use crate::smtp::sasl::Account;
 use crate::smtp::server::{Client, Desk};
@@ -21,11 +24,31 @@ pub struct FrontDesk {
     config: Rc<Config>,
     door: Door,
     guesses: Rc<RefCell<Guesses>>,
+    mailboxes: Rc<RefCell<Mailboxes>>,
+    /// What the client has said of its message's size (RFC 1870 §6.1); nothing is 0.
+    declared_bytes: Cell<u64>,
 }
 
 impl FrontDesk {
-    pub fn new(config: Rc<Config>, door: Door, guesses: Rc<RefCell<Guesses>>) -> Self {
-        FrontDesk { config, door, guesses }
+    pub fn new(
+        config: Rc<Config>,
+        door: Door,
+        guesses: Rc<RefCell<Guesses>>,
+        mailboxes: Rc<RefCell<Mailboxes>>,
+    ) -> Self {
+        FrontDesk { config, door, guesses, mailboxes, declared_bytes: Cell::new(0) }
+    }
+
+    /// Whether a message of so many bytes finds room at one of its ends at least, see [`Mailboxes::check_all`].
+    ///
+    /// # Errors
+    /// The reply to the client.
+    pub fn check_room(&self, client: &Client, envelope: &Envelope, bytes: u64) -> Result<(), Reply> {
+        // What is wrong with the envelope itself is told elsewhere.
+        let Ok(shares) = shares(&self.config, &self.door, client.user.as_ref(), envelope) else {
+            return Ok(());
+        };
+        self.mailboxes.borrow_mut().check_all(&self.config, &shares, bytes)
     }
 
     /// Whether anybody has a password here.
@@ -65,13 +88,16 @@ impl FrontDesk {
 }
 
 impl Desk for FrontDesk {
-    fn mail(&self, client: &Client, path: &ReversePath, _: &MailParameters) -> Result<(), Reply> {
+    fn mail(&self, client: &Client, path: &ReversePath, parameters: &MailParameters) -> Result<(), Reply> {
+        self.declared_bytes.set(parameters.size.unwrap_or(0));
         check_sender(&self.config, &self.door, client.user.as_ref(), client.tls.is_some(), path)
     }
 
     fn rcpt(&self, client: &Client, envelope: &Envelope, recipient: &Recipient) -> Result<(), Reply> {
         let user = client.user.as_ref();
-        check_recipient(&self.config, &self.door, user, &envelope.reverse_path, &recipient.address)
+        check_recipient(&self.config, &self.door, user, &envelope.reverse_path, &recipient.address)?;
+        let alone = Envelope::plain(envelope.reverse_path.clone(), [recipient.address.clone()]);
+        self.check_room(client, &alone, self.declared_bytes.get())
     }
 
     fn may_authenticate(&self, now: Instant, client: &Client) -> Result<(), Reply> {

@@ -1,12 +1,16 @@
 //! Who is at the doors: how many clients at once, how many of them from one place, and who gives way when all
 //! places are taken. Source: RFC 5321 §4.5.3.2 (a server may close a connection that is idle), §3.8 (421).
-//! Danger: strangers must never fill the house so that its own users stand outside.
+//! Danger: strangers must never fill the house so that its own users stand outside, nor so that no other stranger
+//! with mail comes in.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-use crate::limits::{SESSION_GIVES_WAY_AFTER_S, SESSIONS_MAX, SESSIONS_OF_ONE_CLIENT_MAX, SESSIONS_RESERVED};
+use crate::limits::{
+    SESSION_FRUITLESS_S, SESSION_GIVES_WAY_AFTER_S, SESSION_STALLED_S, SESSIONS_MAX,
+    SESSIONS_OF_ONE_CLIENT_MAX, SESSIONS_RESERVED,
+};
 use crate::time::Instant;
 
 /// One guest, as long as it stays.
@@ -25,9 +29,48 @@ struct Seat {
     place: IpAddr,
     /// Some domain's `client` line names it.
     known: bool,
+    /// When something came from it last.
     heard: Instant,
-    /// A message of it is coming in or waits for its answer.
-    busy: bool,
+    doing: Doing,
+    /// When it came in, or brought the last message that was accepted.
+    fruitful: Instant,
+}
+
+/// What a guest is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// It says commands, or nothing.
+    Talking,
+    /// The content of a message of it is coming in.
+    Sending,
+    /// Its message is whole, and it waits for our answer: whatever that takes is no fault of its own.
+    Waiting,
+}
+
+impl Seat {
+    /// How little would be lost if a stranger went; the least goes first. `None`: it may stay.
+    fn rank(&self, now: Instant) -> Option<(Fault, Instant)> {
+        let lasts = |since: Instant, s: u64| now.since(since) >= Duration::from_secs(s);
+        match self.doing {
+            _ if self.known => None,
+            Doing::Waiting => None,
+            Doing::Talking if lasts(self.heard, SESSION_GIVES_WAY_AFTER_S) => Some((Fault::Idle, self.heard)),
+            Doing::Sending if lasts(self.heard, SESSION_STALLED_S) => Some((Fault::Stalled, self.heard)),
+            _ if lasts(self.fruitful, SESSION_FRUITLESS_S) => Some((Fault::Fruitless, self.fruitful)),
+            _ => None,
+        }
+    }
+}
+
+/// What is held against a stranger when others need its place, the clearest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fault {
+    /// It is silent between two commands.
+    Idle,
+    /// It is silent in the middle of a message.
+    Stalled,
+    /// It is busy all the time, and no message of it has been accepted for long.
+    Fruitless,
 }
 
 /// Why a newcomer stays outside.
@@ -35,7 +78,7 @@ struct Seat {
 pub enum Shut {
     /// Too many are here from where it comes.
     TooManyOfOne,
-    /// All places are taken, and nobody is idle.
+    /// All places are taken, and nobody has to give way.
     Full,
 }
 
@@ -48,7 +91,8 @@ pub struct Seated {
 
 impl Guests {
     /// Lets a client in. Strangers leave `SESSIONS_RESERVED` places to known clients; when there is no place
-    /// left, the stranger that has been idle for longest gives way.
+    /// left, a stranger gives way: the one that has been idle for longest, then one that is stuck in its message,
+    /// then one that only seems busy.
     ///
     /// # Errors
     /// Why it stays outside; nothing has changed then.
@@ -61,23 +105,30 @@ impl Guests {
         let room = self.seats.len() < SESSIONS_MAX && (known || strangers < SESSIONS_MAX - SESSIONS_RESERVED);
         let gives_way = match room {
             true => None,
-            false => Some(self.idlest_stranger(now).ok_or(Shut::Full)?),
+            false => Some(self.dispensable_stranger(now).ok_or(Shut::Full)?),
         };
         if let Some(gone) = gives_way {
             self.seats.remove(&gone);
         }
         self.last += 1;
         let id = GuestId(self.last);
-        self.seats.insert(id, Seat { place, known, heard: now, busy: false });
+        self.seats.insert(id, Seat { place, known, heard: now, doing: Doing::Talking, fruitful: now });
         Ok(Seated { id, gives_way })
     }
 
-    /// Something came from a guest, or went to it.
-    pub fn heard(&mut self, id: GuestId, now: Instant, busy: bool) {
-        if let Some(seat) = self.seats.get_mut(&id) {
-            seat.heard = now;
-            seat.busy = busy;
-        }
+    /// Something came from a guest.
+    pub fn heard(&mut self, id: GuestId, now: Instant) {
+        self.seats.get_mut(&id).into_iter().for_each(|seat| seat.heard = now);
+    }
+
+    /// A guest is about something else now.
+    pub fn does(&mut self, id: GuestId, doing: Doing) {
+        self.seats.get_mut(&id).into_iter().for_each(|seat| seat.doing = doing);
+    }
+
+    /// A message of a guest was accepted.
+    pub fn brought_mail(&mut self, id: GuestId, now: Instant) {
+        self.seats.get_mut(&id).into_iter().for_each(|seat| seat.fruitful = now);
     }
 
     /// A guest has left.
@@ -93,12 +144,9 @@ impl Guests {
         self.seats.is_empty()
     }
 
-    fn idlest_stranger(&self, now: Instant) -> Option<GuestId> {
-        let patience = Duration::from_secs(SESSION_GIVES_WAY_AFTER_S);
-        let idle = |seat: &Seat| !seat.known && !seat.busy && now.since(seat.heard) >= patience;
-        let idlest =
-            self.seats.iter().filter(|(_, seat)| idle(seat)).min_by_key(|(id, seat)| (seat.heard, **id));
-        idlest.map(|(id, _)| *id)
+    fn dispensable_stranger(&self, now: Instant) -> Option<GuestId> {
+        let ranked = self.seats.iter().filter_map(|(id, seat)| Some((seat.rank(now)?, *id)));
+        ranked.min().map(|(_, id)| id)
     }
 }
 
@@ -170,11 +218,58 @@ mod tests {
         let mut guests = crowded();
         let ids: Vec<GuestId> = guests.seats.keys().copied().collect();
         let now = at(SESSIONS_MAX as u64);
-        guests.heard(ids[0], now, false);
-        guests.heard(ids[1], at(1), true);
+        guests.heard(ids[0], now);
+        guests.does(ids[1], Doing::Waiting);
         let seated = guests.seat(now, known(), false).unwrap();
         assert_eq!(seated.gives_way, Some(ids[2]), "the first spoke just now, the second has a message");
         assert_eq!(guests.len(), SESSIONS_MAX - SESSIONS_RESERVED);
+    }
+
+    /// A house full of strangers who came at once, do this, and were heard of just now.
+    fn all_busy(doing: Doing) -> (Guests, Vec<GuestId>) {
+        let mut guests = Guests::default();
+        let ids: Vec<GuestId> = (0..SESSIONS_MAX - SESSIONS_RESERVED)
+            .map(|n| guests.seat(at(0), stranger(n), false).unwrap().id)
+            .collect();
+        ids.iter().for_each(|id| guests.does(*id, doing));
+        (guests, ids)
+    }
+
+    #[test]
+    fn a_stranger_that_is_stuck_in_its_message_gives_way() {
+        let (mut guests, ids) = all_busy(Doing::Sending);
+        let now = at(SESSION_STALLED_S - 1);
+        assert_eq!(guests.seat(now, known(), false), Err(Shut::Full));
+        ids[..3].iter().for_each(|id| guests.heard(*id, now));
+        let seated = guests.seat(at(SESSION_STALLED_S), known(), false).unwrap();
+        assert_eq!(seated.gives_way, Some(ids[3]), "the first three went on");
+        // One that says nothing between two commands goes before one that is stuck.
+        guests.does(ids[100], Doing::Talking);
+        let seated = guests.seat(at(SESSION_STALLED_S), known(), false).unwrap();
+        assert_eq!(seated.gives_way, Some(ids[100]));
+    }
+
+    #[test]
+    fn a_stranger_that_is_busy_and_brings_nothing_gives_way() {
+        for doing in [Doing::Talking, Doing::Sending] {
+            let (mut guests, ids) = all_busy(doing);
+            let bring = |guests: &mut Guests, s: u64| {
+                ids.iter().for_each(|id| guests.heard(*id, at(s)));
+                guests.brought_mail(ids[0], at(s / 2));
+            };
+            bring(&mut guests, SESSION_FRUITLESS_S - 1);
+            assert_eq!(guests.seat(at(SESSION_FRUITLESS_S - 1), known(), false), Err(Shut::Full));
+            bring(&mut guests, SESSION_FRUITLESS_S);
+            let seated = guests.seat(at(SESSION_FRUITLESS_S), known(), false).unwrap();
+            assert_eq!(seated.gives_way, Some(ids[1]), "the first brought mail, {doing:?}");
+        }
+    }
+
+    #[test]
+    fn whoever_waits_for_our_answer_stays() {
+        let (mut guests, _) = all_busy(Doing::Waiting);
+        assert_eq!(guests.seat(at(2 * SESSION_FRUITLESS_S), known(), false), Err(Shut::Full));
+        assert!(guests.seat(at(2 * SESSION_FRUITLESS_S), known(), true).is_ok());
     }
 
     #[test]

@@ -92,6 +92,7 @@ fn alarms(station: &Station, office: &Office, now: WallTime) -> Vec<String> {
         .collect();
     alarms.extend(office.posts().flat_map(|(name, post)| post.alarms().map(move |a| format!("{name}: {a}"))));
     alarms.extend(office.locked_roads());
+    alarms.extend(station.mailboxes.borrow().alarms());
     alarms.extend(station.certificates.alarms(config, now));
     alarms.extend(station.signing.alarms());
     alarms.extend(station.wear.alarms(config, office, clock::now()));

@@ -21,7 +21,8 @@ use crate::tasks::station::Station;
 use crate::tasks::talk::Talk;
 use crate::tasks::timer::{self, by};
 use crate::tasks::{
-    answers, editing, keys, login, operating, ping, posts, probe, reset, setup, shell, submission, wear,
+    answers, editing, keys, login, mailboxes, operating, ping, posts, probe, reset, setup, shell, submission,
+    wear,
 };
 
 /// Serves the socket as long as the daemon runs.
@@ -126,6 +127,7 @@ pub async fn command(
             let statements = text.lines().map(str::to_owned).collect();
             Ok(Report::Export { statements, carried: keys::carried(station).await })
         }
+        Ok(Asked { command: Command::Mailbox(order), .. }) => mailboxes::carry_out(station, order).await,
         Ok(Asked { command: Command::Queue(action, target), .. }) => operate(station, action, target).await,
         Ok(Asked { command, .. }) => answer(station, command),
         Err(what) => Err(what),
@@ -184,6 +186,7 @@ fn answer(station: &Rc<Station>, command: Command) -> Result<Report, String> {
         | Command::Password
         | Command::FactoryReset { .. }
         | Command::Resolve(_)
+        | Command::Mailbox(_)
         | Command::Machine(_)
         | Command::Exit => unreachable!("handled by `command`"),
     })

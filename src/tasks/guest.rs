@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use crate::os::clock;
-use crate::relay::{GuestId, Shut};
+use crate::relay::{Doing, GuestId, Shut};
 use crate::tasks::station::{Station, Stop};
 
 /// One client inside. Dropping it frees its place.
@@ -15,7 +15,7 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Lets a client in, at the cost of an idle stranger where there is no place left.
+    /// Lets a client in, at the cost of a stranger who brings nothing where there is no place left.
     ///
     /// # Errors
     /// Why it stays outside.
@@ -35,9 +35,19 @@ impl Guest {
         Ok(Guest { station: station.clone(), id: seated.id, gives_way })
     }
 
-    /// Something moves on its connection; `busy` while a message of it is under way.
-    pub fn stirs(&self, busy: bool) {
-        self.station.guests.borrow_mut().heard(self.id, clock::mono(), busy);
+    /// Something came on its connection.
+    pub fn stirs(&self) {
+        self.station.guests.borrow_mut().heard(self.id, clock::mono());
+    }
+
+    /// It is about something else now.
+    pub fn does(&self, doing: Doing) {
+        self.station.guests.borrow_mut().does(self.id, doing);
+    }
+
+    /// A message of it was accepted.
+    pub fn brought_mail(&self) {
+        self.station.guests.borrow_mut().brought_mail(self.id, clock::mono());
     }
 
     /// Ends when another guest needs the place.

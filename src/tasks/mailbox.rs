@@ -3,30 +3,39 @@
 
 use std::io;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use crate::limits::{MAILDIR_DELIVERIES_MAX, SPOOL_READ_BYTES};
+use crate::limits::{MAILBOX_LOOK_S, MAILDIR_DELIVERIES_MAX, SPOOL_READ_BYTES};
 use crate::mail::{Address, delivery_head};
 use crate::os::clock;
-use crate::os::maildir::{Delivery, Kept, Maildirs};
+use crate::os::maildir::{Delivery, Kept};
 use crate::relay::{Answer, Attempt, Content, LocalJob};
 use crate::smtp::{Enhanced, Reply};
+use crate::tasks::mailboxes;
 use crate::tasks::pieces::{Pieces, Unreadable};
 use crate::tasks::station::Station;
+use crate::tasks::timer::sleep_until;
 
 /// Delivers whatever the office has for mailboxes, as long as the daemon runs.
-pub async fn run(station: Rc<Station>, maildirs: Maildirs) {
-    let maildirs = Arc::new(Mutex::new(maildirs));
-    clean(&station, &maildirs).await;
+pub async fn run(station: Rc<Station>) {
+    mailboxes::share_out(&station);
+    clean(&station).await;
     for _ in 0..MAILDIR_DELIVERIES_MAX {
-        station.spawn(carry(station.clone(), maildirs.clone()));
+        station.spawn(carry(station.clone()));
+    }
+    mailboxes::measure_all(&station).await;
+    loop {
+        sleep_until(clock::mono() + Duration::from_secs(MAILBOX_LOOK_S)).await;
+        let doubted = station.mailboxes.borrow_mut().take_doubted();
+        for domain in doubted {
+            mailboxes::measure(&station, &domain).await;
+        }
     }
 }
 
 /// What an earlier life left half done.
-async fn clean(station: &Rc<Station>, maildirs: &Arc<Mutex<Maildirs>>) {
-    let maildirs = maildirs.clone();
-    match station.blocking(move || with(&maildirs, |maildirs| maildirs.clean())).await {
+async fn clean(station: &Station) {
+    match station.in_mailboxes(|maildirs| maildirs.clean()).await {
         Some(Ok(1..)) => {
             log::info!("deliveries that were cut off are taken out of the mailboxes' tmp folders")
         }
@@ -36,29 +45,29 @@ async fn clean(station: &Rc<Station>, maildirs: &Arc<Mutex<Maildirs>>) {
 }
 
 /// Takes one delivery after the other.
-async fn carry(station: Rc<Station>, maildirs: Arc<Mutex<Maildirs>>) {
+async fn carry(station: Rc<Station>) {
     loop {
         let called = station.to_mailbox.listen();
         let job = station.office.borrow_mut().take_local();
         match job {
-            Some(job) => deliver(&station, &maildirs, job).await,
+            Some(job) => deliver(&station, job).await,
             None => called.await,
         }
     }
 }
 
-async fn deliver(station: &Rc<Station>, maildirs: &Arc<Mutex<Maildirs>>, job: LocalJob) {
+async fn deliver(station: &Rc<Station>, job: LocalJob) {
     let message = station.office.borrow().job_message(&job.owner, job.id, &[job.recipient]);
     let attempts = match message {
         Some((envelope, content)) => {
             let to = Address::new(job.user.clone(), job.domain.clone());
             let trace = delivery_head(&envelope.reverse_path, &to);
-            let attempt = match keep(station, maildirs, &job, trace, &content).await {
-                Ok(_) => {
+            let attempt = match keep(station, &job, trace, &content).await {
+                Ok(()) => {
                     let reply = Reply::new(250, Enhanced(2, 0, 0), "kept in the mailbox");
                     Attempt::Accepted(Answer { host: None, reply })
                 }
-                Err(trouble) => failed(&trouble),
+                Err(trouble) => failed(trouble),
             };
             vec![(job.recipient, attempt)]
         }
@@ -72,6 +81,7 @@ async fn deliver(station: &Rc<Station>, maildirs: &Arc<Mutex<Maildirs>>, job: Lo
 
 /// Why a message is not in its mailbox.
 enum Trouble {
+    Full(Reply),
     Unreadable,
     Unwritable(io::Error),
     Stopping,
@@ -83,18 +93,31 @@ impl From<Unreadable> for Trouble {
     }
 }
 
+/// Keeps a message where it finds room. Its place is taken before the first byte, as others are on their way too.
+async fn keep(station: &Station, job: &LocalJob, trace: String, content: &Content) -> Result<(), Trouble> {
+    let (bytes, mailboxes) = (content.octets(), &station.mailboxes);
+    let check = || mailboxes.borrow_mut().check(&job.domain, &job.user, bytes);
+    if check().is_err() {
+        mailboxes::measure(station, &job.domain).await;
+        check().map_err(Trouble::Full)?;
+    }
+    mailboxes.borrow_mut().comes(&job.domain, &job.user, bytes);
+    let kept = carry_over(station, job, trace, content).await;
+    mailboxes.borrow_mut().goes(&job.domain, &job.user, bytes);
+    mailboxes.borrow_mut().comes(&job.domain, &job.user, kept?.bytes);
+    Ok(())
+}
+
 /// The whole way of a message from the spool into its mailbox.
-async fn keep(
+async fn carry_over(
     station: &Station,
-    maildirs: &Arc<Mutex<Maildirs>>,
     job: &LocalJob,
     trace: String,
     content: &Content,
 ) -> Result<Kept, Trouble> {
-    let (maildirs, domain, user, now) =
-        (maildirs.clone(), job.domain.clone(), job.user.clone(), clock::now());
-    let begin = move || with(&maildirs, |maildirs| maildirs.begin(now, &domain, &user));
-    let mut delivery = on_flash(station, begin).await?;
+    let (domain, user, now) = (job.domain.clone(), job.user.clone(), clock::now());
+    let begun = station.in_mailboxes(move |maildirs| maildirs.begin(now, &domain, &user)).await;
+    let mut delivery = begun.ok_or(Trouble::Stopping)?.map_err(Trouble::Unwritable)?;
     delivery = write(station, delivery, trace.as_bytes()).await?;
     for piece in content.head.chunks(SPOOL_READ_BYTES) {
         delivery = write(station, delivery, piece).await?;
@@ -119,12 +142,9 @@ async fn on_flash<T: Send + 'static>(
     station.blocking(job).await.ok_or(Trouble::Stopping)?.map_err(Trouble::Unwritable)
 }
 
-fn with<T>(maildirs: &Mutex<Maildirs>, act: impl FnOnce(&mut Maildirs) -> T) -> T {
-    act(&mut maildirs.lock().unwrap_or_else(PoisonError::into_inner))
-}
-
-fn failed(trouble: &Trouble) -> Attempt {
+fn failed(trouble: Trouble) -> Attempt {
     let why = match trouble {
+        Trouble::Full(reply) => return Attempt::Refused(Answer { host: None, reply }),
         Trouble::Unreadable => "the message cannot be read from the spool".to_owned(),
         Trouble::Unwritable(error) => format!("the mailbox cannot be written: {error}"),
         Trouble::Stopping => "the box is stopping".to_owned(),

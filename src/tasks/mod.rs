@@ -29,6 +29,7 @@ pub mod listen;
 pub mod login;
 pub mod machine;
 pub mod mailbox;
+pub mod mailboxes;
 pub mod netlink;
 pub mod nic;
 pub mod notices;

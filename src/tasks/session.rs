@@ -17,7 +17,7 @@ use crate::mail::Domain;
 use crate::mail::envelope::{Envelope, Notify};
 use crate::os::{clock, entropy};
 use crate::relay::intake::{Bearer, Intake, Source};
-use crate::relay::{Answer, Door, FrontDesk, Safe, policy};
+use crate::relay::{Answer, Doing, Door, FrontDesk, Safe, policy};
 use crate::smtp::server::{Action, AuthOffer, Peer, Session, Settings, Tls};
 use crate::smtp::{Enhanced, Reply};
 use crate::tasks::guest::Guest;
@@ -27,14 +27,14 @@ use crate::tasks::timer::{by, sleep_until};
 use crate::time::Instant;
 use crate::tls::Spoken;
 
-/// What a guest hears who was idle for longest when all places were taken.
+/// What a guest hears who has to go when all places were taken.
 const GIVES_WAY: &[u8] = b"421 4.3.2 Others need your place, come back later\r\n";
 
 /// Serves one connection until it ends, or until its place is given to another.
 pub async fn serve(station: Rc<Station>, stream: Async<TcpStream>, door: Door, guest: Guest) {
     let client = door.client;
     let tls_first = door.service == Service::Submissions;
-    let desk = FrontDesk::new(station.config(), door, station.guesses.clone());
+    let desk = FrontDesk::new(station.config(), door, station.guesses.clone(), station.mailboxes.clone());
     let name = desk.greeting_name();
     let starttls = !tls_first && station.certificates.can_serve(&name);
     let (tolerant, auth) = (desk.is_tolerant(), auth_offer(&station, &desk));
@@ -61,7 +61,7 @@ pub async fn serve(station: Rc<Station>, stream: Async<TcpStream>, door: Door, g
         Some(Ok(())) => {}
         Some(Err(error)) => log::info!("{client}: connection lost: {error}"),
         None => {
-            log::info!("{client}: idle, and gives way to another");
+            log::info!("{client}: gives way to another");
             visit.show_out().await;
         }
     }
@@ -113,7 +113,7 @@ impl Visit {
             future::yield_now().await;
             self.feed();
             self.act().await;
-            self.guest.stirs(self.intake.is_some());
+            self.guest.does(if self.intake.is_some() { Doing::Sending } else { Doing::Talking });
             self.let_flash_catch_up().await;
             self.flush().await?;
             self.secure().await?;
@@ -125,7 +125,10 @@ impl Visit {
             }
             match self.wait(&mut buffer, &mut name).await? {
                 Woken::Read(0) => return Ok(()),
-                Woken::Read(n) => self.unread.extend_from_slice(&buffer[..n]),
+                Woken::Read(n) => {
+                    self.guest.stirs();
+                    self.unread.extend_from_slice(&buffer[..n]);
+                }
                 Woken::Resolved(verified) => {
                     name = None;
                     self.session.resolved(clock::mono(), verified);
@@ -185,8 +188,15 @@ impl Visit {
                 Action::ClaimDiffers { claimed, verified } => self.note_claim(&claimed, &verified),
                 Action::DataStarts(envelope) => self.begin(envelope),
                 Action::Aborted => self.abandon(),
-                Action::Message { .. } => {
-                    let reply = self.finish().await;
+                Action::Message { envelope, bytes, .. } => {
+                    let reply = match self.desk.check_room(self.session.client(), &envelope, bytes) {
+                        Ok(()) => self.finish().await,
+                        Err(reply) => {
+                            log::warn!("{}: a message not accepted: {reply}", self.desk.door().client);
+                            self.abandon();
+                            reply
+                        }
+                    };
                     self.session.answer(clock::mono(), reply);
                 }
             }
@@ -231,7 +241,7 @@ impl Visit {
     }
 
     fn begin(&mut self, envelope: Arc<Envelope>) {
-        self.guest.stirs(true);
+        self.guest.does(Doing::Sending);
         let config = self.station.config();
         let door = self.desk.door();
         let client = self.session.client();
@@ -270,12 +280,16 @@ impl Visit {
         let Some(intake) = self.intake.take() else {
             return Reply::new(451, Enhanced(4, 3, 0), "the message was lost on its way in");
         };
+        self.guest.does(Doing::Waiting);
         let id = intake.id;
         let receipt = intake.finish(&mut self.station.office.borrow_mut(), clock::now());
         let stored = match receipt {
             Ok(receipt) => self.station.stored(receipt).await,
             Err(reply) => Err(reply),
         };
+        if stored.is_ok() {
+            self.guest.brought_mail();
+        }
         match stored {
             Ok(Safe::Delivered(Answer { host: Some(host), reply })) => {
                 Reply::new(250, Enhanced(2, 0, 0), format!("{id} {} said: {}", host.name, reply.text()))

@@ -19,7 +19,7 @@ use crate::tasks::posts::{self, OpenSpool};
 use crate::tasks::signing;
 use crate::tasks::station::Station;
 use crate::tasks::timer::sleep_until;
-use crate::tasks::{addresses, authorities};
+use crate::tasks::{addresses, authorities, mailboxes};
 
 /// The configurations of this box.
 pub struct Settings {
@@ -266,6 +266,7 @@ fn apply(station: &Rc<Station>, spools: Vec<OpenSpool>) {
             office.set_quota(&domain.name, posts::quota_bytes(&station.data, &config, domain));
         }
     }
+    mailboxes::share_out(station);
     station.resolver.configure(&config);
     station.certificates.follow(&config, clock::now().wall);
     signing::follow(station);

@@ -9,7 +9,7 @@ use crate::console::exit;
 use crate::limits::CONSOLE_NAMES_OFFERED_MAX;
 use crate::tasks::station::Station;
 use crate::tasks::talk::{Heard, Talk};
-use crate::tasks::{control, setup};
+use crate::tasks::{control, mailboxes, setup};
 
 /// Serves one user until he ends it; the exit code.
 pub async fn run(station: &Rc<Station>, talk: &mut Talk) -> io::Result<u8> {
@@ -77,6 +77,10 @@ fn prompt(station: &Station) -> String {
 fn names(station: &Station, argument: &str) -> Vec<String> {
     match argument {
         "DOMAIN" | "NAME" => station.config().domains.iter().map(|d| d.name.to_string()).collect(),
+        "MAILBOX" => {
+            let all = mailboxes::all(&station.config()).into_iter();
+            all.take(CONSOLE_NAMES_OFFERED_MAX).map(|address| address.to_string()).collect()
+        }
         "ID" => {
             let office = station.office.borrow();
             let ids = office.posts().flat_map(|(_, post)| post.queue.ids());

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use event_listener::{Event, EventListener};
 use futures_lite::future;
@@ -20,8 +20,9 @@ use crate::os::clerk::{Clerk, Work};
 use crate::os::clock;
 use crate::os::flusher::Flusher;
 use crate::os::logging::Ring;
+use crate::os::maildir::Maildirs;
 use crate::relay::intake::Intake;
-use crate::relay::{Guesses, GuestId, Guests, LaneKey, Office, Receipt, Safe};
+use crate::relay::{Guesses, GuestId, Guests, LaneKey, Mailboxes, Office, Receipt, Safe};
 use crate::smtp::{Enhanced, Reply};
 use crate::spool::BatchError;
 use crate::tasks::certificates::Certificates;
@@ -67,6 +68,10 @@ pub struct Station {
     pub outgoing_clerk: Clerk,
     /// Failed AUTH commands.
     pub guesses: Rc<RefCell<Guesses>>,
+    /// How full the mailboxes here are.
+    pub mailboxes: Rc<RefCell<Mailboxes>>,
+    /// The mailboxes themselves; only the flusher's thread takes hold of them.
+    maildirs: Arc<Mutex<Maildirs>>,
     /// Makes up what unknown users seem to have (RFC 5802 §9 asks for the same at each attempt).
     pub secret: [u8; 32],
     pub log: Arc<Ring>,
@@ -148,6 +153,7 @@ pub struct Parts {
     pub certificates: Certificates,
     pub nic: Rc<NicKeeper>,
     pub flusher: Flusher,
+    pub maildirs: Maildirs,
     pub clerk: Clerk,
     pub outgoing_clerk: Clerk,
     pub secret: [u8; 32],
@@ -162,8 +168,8 @@ impl Station {
     pub fn new(parts: Parts) -> Rc<Self> {
         let Parts { executor, data, settings, notices, guard, office, resolver, certificates, nic, .. } =
             parts;
-        let Parts { flusher, timekeeper, clerk, outgoing_clerk, secret, log, confinement, machinist, .. } =
-            parts;
+        let Parts { flusher, maildirs, timekeeper, clerk, outgoing_clerk, secret, log, .. } = parts;
+        let Parts { confinement, machinist, .. } = parts;
         let meters = Meters::default();
         meters.started.set(clock::mono());
         let wear = WearMeter::start(&data);
@@ -189,6 +195,8 @@ impl Station {
             clerk,
             outgoing_clerk,
             guesses: Rc::default(),
+            mailboxes: Rc::default(),
+            maildirs: Arc::new(Mutex::new(maildirs)),
             secret,
             watchers: Watchers::default(),
             wear,
@@ -254,6 +262,15 @@ impl Station {
             let _ = sender.try_send(job());
         }));
         result.recv().await.ok()
+    }
+
+    /// Does something with the mailboxes, on the flusher's thread too.
+    pub async fn in_mailboxes<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Maildirs) -> T + Send + 'static,
+    ) -> Option<T> {
+        let maildirs = self.maildirs.clone();
+        self.blocking(move || job(&mut maildirs.lock().unwrap_or_else(PoisonError::into_inner))).await
     }
 
     /// Computes something on the clerk's thread; `None` when too much waits for that, or the

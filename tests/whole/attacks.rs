@@ -1,12 +1,15 @@
 //! What attackers send, and what comes of it at the real daemon: nothing for them, and nothing for others.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::{Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::lab::{BCD, Dialogue, Host, PATIENCE, PC, Remote, Reply, Stagepost, XYZ};
+use stagepost::limits::{SESSION_STALLED_S, SESSIONS_MAX, SESSIONS_RESERVED};
+
+use crate::crowd::{crowd, many_addresses};
+use crate::lab::{BCD, Dialogue, Host, PATIENCE, PC, Remote, Reply, Stagepost, XYZ, until};
 use crate::world::{BOTH, note, two_domains, world};
 
 /// Everything that some server somewhere has taken for the end of a message.
@@ -248,4 +251,34 @@ fn a_client_that_talks_without_pause_holds_up_nobody() {
         let read = flooding.join().unwrap();
         assert!(read > 1_000_000, "it was answered all the while: {read} bytes of replies");
     });
+}
+
+#[test]
+fn strangers_whose_messages_never_end_give_way_to_one_who_has_mail() {
+    let Some(world) = world(BOTH) else { return };
+    many_addresses(&world.pc, &world.device);
+    let stagepost = Stagepost::start(&world.device, &two_domains());
+    let places = SESSIONS_MAX - SESSIONS_RESERVED;
+    let held: Vec<TcpStream> = crowd(&world.pc, BCD, places, 50).into_iter().map(TcpStream::from).collect();
+    assert_eq!(held.len(), places);
+    let begun =
+        "EHLO pc.example\r\nMAIL FROM:<x1@xyz.com>\r\nRCPT TO:<b1@bcd.com>\r\nDATA\r\nSubject: half\r\n";
+    held.iter().for_each(|mut stream| stream.write_all(begun.as_bytes()).unwrap());
+    for stream in &held {
+        stream.set_read_timeout(Some(2 * PATIENCE)).unwrap();
+        let mut lines = BufReader::new(stream).lines().map(|line| line.unwrap_or_default());
+        assert!(lines.any(|line| line.starts_with("354")), "each begins a message");
+    }
+    let wait = PATIENCE + Duration::from_secs(SESSION_STALLED_S);
+    let mut stranger = until("a stranger with mail is let in", wait, || {
+        let mut dialogue = Dialogue::connect(&world.remote, BCD);
+        dialogue.reply().starts_with("220").then_some(dialogue)
+    });
+    stranger.ask("EHLO xyz.com", "250");
+    let reply = stranger.hand_over("x1@xyz.com", &["b1@bcd.com"], &note("x1@xyz.com", "b1@bcd.com", "In"));
+    assert!(reply.starts_with("250"), "{reply}");
+    stagepost.mailbox_message("bcd.com", "b1", "In");
+    stagepost.await_log("gives way to another");
+    let status = stagepost.console(&["show", "status"]);
+    assert!(status["sessions_in"].as_u64().unwrap() <= places as u64, "{status}");
 }

@@ -21,7 +21,7 @@ fn raise_descriptors() {
 }
 
 /// `count` connections from as many addresses of 10.9.0.0/16 as `each` demands.
-fn crowd(from: &Host, to: &str, count: usize, each: usize) -> Vec<Socket> {
+pub fn crowd(from: &Host, to: &str, count: usize, each: usize) -> Vec<Socket> {
     let target = SocketAddr::new(to.parse().unwrap(), 25);
     from.within(|| {
         let arrive = |n: usize| {
@@ -39,7 +39,7 @@ fn crowd(from: &Host, to: &str, count: usize, each: usize) -> Vec<Socket> {
 }
 
 /// The PC is 10.9.0.0/16 as well, and the device finds it there.
-fn many_addresses(pc: &Host, device: &Host) {
+pub fn many_addresses(pc: &Host, device: &Host) {
     pc.ip(&["route", "add", "local", "10.9.0.0/16", "dev", "lo"]);
     device.ip(&["route", "add", "10.9.0.0/16", "via", PC]);
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::lab::{BCD, Dialogue, PATIENCE, Stagepost, tell, until, until_true};
+use crate::lab::{BCD, Dialogue, Disk, Host, PATIENCE, Stagepost, tell, until, until_true};
 use crate::world::{BOTH, note, two_domains, world};
 
 /// The files of a mailbox's folder.
@@ -107,4 +107,90 @@ fn a_delivery_that_is_cut_off_comes_whole_after_the_next_start_and_leaves_nothin
         let kept = std::fs::read_to_string(file).unwrap();
         assert!(kept.split_once("\n\n").unwrap().1 == whole.split_once("\n\n").unwrap().1);
     }
+}
+
+/// The two domains, each with a postmaster of its own.
+fn own_postmasters() -> String {
+    two_domains().replace("box postmaster a1@abc.com\n", "")
+}
+
+fn write_to(from: &Host, recipient: &str, text: &str) {
+    let reply = Dialogue::greeted(from, BCD, "ns.example").hand_over("x1@xyz.com", &[recipient], text);
+    assert!(reply.starts_with("250"), "{reply}");
+}
+
+#[test]
+fn postmasters_mail_is_listed_read_and_deleted_at_the_console() {
+    let Some(world) = world(BOTH) else { return };
+    let stagepost = Stagepost::start(&world.device, &own_postmasters());
+    let long: String = (1..=60).map(|n| format!("line {n} =1B[2J\n")).collect();
+    let complaint = format!(
+        "From: =?utf-8?Q?J=C3=B6rg?= <x1@xyz.com>\nTo: postmaster@bcd.com\nSubject: Your mail\n\
+         MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n\
+         Content-Transfer-Encoding: quoted-printable\n\n{long}"
+    );
+    write_to(&world.dns, "postmaster@bcd.com", &complaint);
+    write_to(&world.dns, "Postmaster@bcd.com", &note("x2@xyz.com", "postmaster@bcd.com", "Second"));
+    until_true("both are kept", || files(&stagepost, "postmaster/new").len() == 2);
+    let all = stagepost.console(&["show", "mailboxes"])["mailboxes"].clone();
+    let postmaster = all.as_array().unwrap().iter().find(|m| m["address"] == "postmaster@bcd.com").unwrap();
+    assert_eq!((&postmaster["messages"], &postmaster["used_bytes"]), (&2.into(), &8192.into()), "{all}");
+    let text = stagepost.console_text(&["show", "mailbox", "postmaster@bcd.com"]);
+    assert!(
+        text.contains("J\u{f6}rg <x1@xyz.com>") && text.contains("Your mail") && text.contains("Second"),
+        "{text}"
+    );
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+
+    let mut terminal = stagepost.terminal();
+    terminal.type_keys(b"mailbox read post\tbcd.com 1\r");
+    terminal.shows("Your mail");
+    terminal.shows("line 1 ?[2J");
+    terminal.shows("page 1 of 2; `mailbox read postmaster@bcd.com 1 2` shows the next");
+    terminal.line("mailbox read postmaster@bcd.com 1 2");
+    terminal.shows("line 60");
+    terminal.line("mailbox delete postmaster@bcd.com 1");
+    terminal.shows("1 message");
+    terminal.line("mailbox read postmaster@bcd.com 1");
+    terminal.shows("no message 1 is there");
+    drop(terminal);
+    let left = stagepost.console(&["show", "mailbox", "postmaster@bcd.com"]);
+    assert_eq!((&left["messages"], &left["mail"][0]["number"]), (&1.into(), &2.into()), "{left}");
+    assert_eq!(left["mail"][0]["subject"], "Second");
+    assert_eq!(stagepost.console(&["mailbox", "delete", "postmaster@bcd.com", "all"])["messages"], 1);
+    assert!(files(&stagepost, "postmaster/new").is_empty());
+    assert_eq!(stagepost.try_console(&["show", "mailbox", "nobody@bcd.com"]).code, 1);
+}
+
+#[test]
+fn a_full_mailbox_of_the_postmasters_shuts_out_nobody_else_and_opens_again() {
+    let Some(world) = world(BOTH) else { return };
+    let _disk = Disk::ext4(&world.device, "stagepost", 64);
+    let stagepost = Stagepost::start(&world.device, &own_postmasters());
+    let text = format!("Subject: large\n\n{}", ("x".repeat(99) + "\n").repeat(1000));
+    let mut dialogue = Dialogue::greeted(&world.dns, BCD, "ns.example");
+    let full = (0..100).find_map(|_| {
+        dialogue.ask("MAIL FROM:<x1@xyz.com>", "250");
+        dialogue.ask("RCPT TO:<postmaster@bcd.com>", "250");
+        dialogue.ask("DATA", "354");
+        dialogue.text(&text);
+        Some(dialogue.reply()).filter(|reply| !reply.starts_with("250"))
+    });
+    // Its size was not known before.
+    assert!(full.as_ref().is_some_and(|reply| reply.starts_with("452 4.2.2")), "{full:?}");
+    dialogue.ask("MAIL FROM:<x1@xyz.com> SIZE=100000", "250");
+    dialogue.ask("RCPT TO:<postmaster@bcd.com>", "452 4.2.2");
+    dialogue.ask("RCPT TO:<b1@bcd.com>", "250");
+    dialogue.ask("RSET", "250");
+    dialogue.ask("MAIL FROM:<x1@xyz.com> SIZE=30000000", "250");
+    dialogue.ask("RCPT TO:<postmaster@bcd.com>", "552 5.2.3");
+    dialogue.ask("RSET", "250");
+    write_to(&world.dns, "b1@bcd.com", &text);
+    until_true("b1 has his", || files(&stagepost, "b1/new").len() == 1);
+    let status = stagepost.console(&["show", "status"]);
+    assert_eq!(status["queued"], 0, "{status}");
+    assert!(status["alarms"].to_string().contains("postmaster@bcd.com: its mailbox is full"), "{status}");
+    stagepost.console(&["mailbox", "delete", "postmaster@bcd.com", "all"]);
+    write_to(&world.dns, "postmaster@bcd.com", &text);
+    until_true("there is room again", || files(&stagepost, "postmaster/new").len() == 1);
 }

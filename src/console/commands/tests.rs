@@ -79,6 +79,12 @@ fn wrong_commands_are_told_what_would_be_right() {
             "show queue bcd_com",
             "`bcd_com` is no host name; write letters, digits and inner hyphens parted by dots, as in mail.example.com",
         ),
+        (
+            "show mailbox postmaster",
+            "`postmaster` is no address; the address has no @; write it as in b1@bcd.com",
+        ),
+        ("mailbox delete b1@bcd.com x", "`x` is no message; write its number in show mailbox"),
+        ("mailbox read b1@bcd.com 1 0", "`0` is no number; write one from 1 to 1000000"),
         ("show message 12", "`12` is no message; write its ten digits from show queue"),
         ("show log 0", "`0` is no number of lines; write one from 1 to 1000"),
         ("queue burn all", "`burn` is unknown after `queue`; write retry, delete, hold or release"),

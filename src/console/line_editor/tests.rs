@@ -110,7 +110,7 @@ fn keys_edit_the_line_and_the_screen_shows_it() {
         ("history and back", b"one\rtw\x1b[A\x1b[Bo", "two"),
         ("an edited line of history", b"one\r\x10\x7f\x7ff", "of"),
         ("completion", b"sh\tst\t", "show status"),
-        ("completion of a shared start", b"show m\t", "show me"),
+        ("completion of a shared start", b"show mai\t", "show mailbox"),
         ("question mark in quotes", b"send a \"?", "send a \"?"),
         ("verbatim question mark", b"a\x16?", "a?"),
         ("escape sequences that mean nothing", b"a\x1b[5~b\x1bXc", "abc"),
@@ -138,9 +138,9 @@ fn events_are_told_one_by_one() {
 #[test]
 fn doubtful_words_are_listed_on_tab() {
     let mut console = Console::new(80);
-    console.types(b"show m\t\t", 1000);
+    console.types(b"show mai\t\t", 1000);
     let lines: Vec<String> = console.screen.lines.iter().map(|l| l.iter().collect()).collect();
-    assert_eq!(lines, ["> show me", "message  memory", "> show me"]);
+    assert_eq!(lines, ["> show mailbox", "mailboxes  mailbox", "> show mailbox"]);
     console.types(b"x\t", 1000);
     assert_eq!(console.screen.bells, 1);
 }

@@ -94,7 +94,7 @@ impl World {
         let id = QueueId::from_u64(token as u64).expect("a small number");
         let (fates, local_sender) = (BTreeMap::new(), !outside);
         self.ledger.add(Letter { id, body, fates, told: Told::Nothing, local_sender, deleted: false });
-        let desk = FrontDesk::new(self.office.config().clone(), door, Default::default());
+        let desk = FrontDesk::new(self.office.config().clone(), door, Default::default(), Default::default());
         let settings = Settings::new(desk.greeting_name());
         let mut session = Session::new(settings, Peer { ip: client.parse().unwrap() }, self.now.mono);
         session.resolved(self.now.mono, None);
