@@ -206,12 +206,38 @@ impl Appliance {
     /// Asks QEMU for something, such as to press the power button.
     #[track_caller]
     pub fn qemu(&self, command: &str) {
+        self.order(&format!(r#"{{"execute":"{command}"}}"#));
+    }
+
+    /// Lets the disk take so many bytes a second; 0: as many as it can.
+    #[track_caller]
+    pub fn slow_writes(&self, bytes_per_second: u64) {
+        let others = r#""bps":0,"bps_rd":0,"iops":0,"iops_rd":0,"iops_wr":0"#;
+        let arguments = format!(r#""device":"disk","bps_wr":{bytes_per_second},{others}"#);
+        self.order(&format!(r#"{{"execute":"block_set_io_throttle","arguments":{{{arguments}}}}}"#));
+    }
+
+    /// Has QEMU carry out one order of QMP.
+    #[track_caller]
+    fn order(&self, order: &str) {
+        self.control(order, "\"return\"", 2);
+    }
+
+    /// Waits until the machine is reset, from now on.
+    #[track_caller]
+    pub fn is_reset(&self) {
+        self.control("", "\"RESET\"", 1);
+    }
+
+    /// Says something to QEMU and reads until it has said `word` so many times.
+    #[track_caller]
+    fn control(&self, order: &str, word: &str, times: usize) {
         let mut control = UnixStream::connect(&self.control).unwrap();
         control.set_read_timeout(Some(PATIENCE)).unwrap();
-        let order = format!("{{\"execute\":\"qmp_capabilities\"}}{{\"execute\":\"{command}\"}}");
+        let order = format!(r#"{{"execute":"qmp_capabilities"}}{order}"#);
         control.write_all(order.as_bytes()).unwrap();
         let mut heard = String::new();
-        while heard.matches("\"return\"").count() < 2 {
+        while heard.matches(word).count() < times {
             let mut piece = [0; 4096];
             let n = control.read(&mut piece).unwrap();
             assert!(n > 0 && !heard.contains("\"error\""), "{order}: {heard}");
