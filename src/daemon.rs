@@ -202,6 +202,9 @@ async fn open_spools(
         let quota = posts::quota_bytes(data, &config, domain);
         let spool = tolerated(machinist, notices, OpenSpool::read(data, &domain.name, quota))?;
         spool.into_iter().for_each(|spool| spool.enter(office));
+        if config.lacks_roads(&domain.name) {
+            office.hold_again(&domain.name);
+        }
         machinist.iter().for_each(|machinist| machinist.feed());
         future::yield_now().await;
     }

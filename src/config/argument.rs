@@ -35,6 +35,19 @@ fn wrong<T>(word: &str, is_no: &str, right: &str) -> Result<T, String> {
     Err(format!("`{}` is no {is_no}; {right}", shown(word)))
 }
 
+/// A word that says whatever it says.
+pub struct Verbatim(pub String);
+
+impl Argument for Verbatim {
+    fn read(word: &str) -> Result<Self, String> {
+        Ok(Verbatim(word.to_owned()))
+    }
+
+    fn write(&self) -> String {
+        self.0.clone()
+    }
+}
+
 /// A host name: HOST, NAME of a domain, DOMAIN.
 impl Argument for Domain {
     fn read(word: &str) -> Result<Self, String> {

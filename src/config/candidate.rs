@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::config::diff::{self, Change, Line};
 use crate::config::grammar::shown;
 use crate::config::text::{self, Problem, Statement};
-use crate::config::{Config, words};
+use crate::config::{Config, saved as on_flash, words};
 use crate::limits::{
     CONFIG_BYTES_MAX, CONFIG_HISTORY_BYTES_MAX, CONFIG_HISTORY_MAX, CONFIG_STATEMENTS_MAX,
     CONFIRM_MINUTES_MAX,
@@ -130,6 +130,11 @@ impl Store {
         self.trial.as_ref().map(|trial| &trial.before)
     }
 
+    /// The statements of a later version that the candidate keeps, as they are shown.
+    pub fn unread(&self) -> Vec<String> {
+        self.edited().iter().filter(|s| s.is_unread()).map(Statement::to_string).collect()
+    }
+
     /// Former configurations, the newest first: number 1 of `rollback`.
     pub fn history(&self) -> impl Iterator<Item = &Saved> {
         self.history.iter()
@@ -197,7 +202,7 @@ impl Store {
             0 => "there is no former configuration yet".to_owned(),
             most => format!("there is no number {n}; write one from 1 to {most}, or 0 for the running one"),
         })?;
-        let config = text::parse(saved.text.as_bytes())
+        let (config, _) = on_flash::read(saved.text.as_bytes())
             .map_err(|found| format!("it is of another version and no longer right: line {}", found[0]))?;
         self.put(text::statements(&config));
         Ok(())

@@ -8,7 +8,9 @@ mod users;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::config::argument::{Argument, Connections, FilePath, LogHost, Nic, OwnAddress, Size, TimeHost};
+use crate::config::argument::{
+    Argument, Connections, FilePath, LogHost, Nic, OwnAddress, Size, TimeHost, Verbatim,
+};
 use crate::config::{
     BoxConfig, CertificateSource, ClockDuty, DomainConfig, HostPort, IpLen, RetryPlan, Service, SpoolMode,
     Syslog,
@@ -123,7 +125,25 @@ fn ports_that_differ(machine: &BoxConfig) -> Lines {
 /// The statement that takes a password and keeps its verifier.
 pub const USER_PASSWORD: &str = "domain NAME user LOCALPART password PASSWORD";
 
-/// The table, in the order in which a configuration is printed.
+/// A statement that this version does not know, in a saved configuration that a later one has written. It is no
+/// row of the table, so nobody can write one; its words are kept for the version that knows them.
+pub static UNREAD: Form = Form {
+    form: "STATEMENT...",
+    help: "a statement of a later version",
+    example: "box teleport on",
+    key: Key::Words(usize::MAX),
+    scope: Scope::Box {
+        read: |machine, args| {
+            let words: Vec<Verbatim> = args.take_rest()?;
+            machine.unread.push(words.into_iter().map(|word| word.0).collect());
+            Ok(())
+        },
+        list: |machine| machine.unread.clone(),
+    },
+};
+
+/// The table, in the order in which a configuration is printed. A later version says new things by new forms or new
+/// fixed words, never by new values of an argument: an earlier one then knows what it does not know.
 pub static FORMS: &[Form] = &[
     Form {
         form: "box name HOST",

@@ -3,7 +3,8 @@
 //!
 //! The road of a text: `words` parts a line, `grammar` finds its form in the table of `forms`, `argument`
 //! reads each value, `text` builds the model, `check` refuses what contradicts itself. Errors are one line
-//! each: what is wrong, and what would be right.
+//! each: what is wrong, and what would be right. What is saved is read by `saved`, which leaves out and keeps what
+//! only a later version knows.
 
 pub mod argument;
 pub mod candidate;
@@ -13,6 +14,7 @@ pub mod domains;
 pub mod forms;
 pub mod grammar;
 pub mod model;
+pub mod saved;
 #[cfg(test)]
 mod tests;
 pub mod text;

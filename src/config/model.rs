@@ -47,6 +47,8 @@ pub struct BoxConfig {
     pub clock: Option<ClockDuty>,
     /// Where the log is sent, beside the ring in memory.
     pub syslog: Option<Syslog>,
+    /// Statements of a later version, of the box and of domains, word by word: they are kept and do nothing.
+    pub unread: Vec<Vec<String>>,
 }
 
 /// Whether this program sets the machine's clock.
@@ -283,6 +285,7 @@ impl Default for BoxConfig {
             timeservers: Vec::new(),
             clock: None,
             syslog: None,
+            unread: Vec::new(),
         }
     }
 }
@@ -436,7 +439,23 @@ impl DomainConfig {
     }
 }
 
+/// What a domain says about its mail's roads and its users; without one of these a road would be another one.
+const OF_ROADS: [&str; 7] = ["address", "gateway", "ehlo", "mailbox", "alias", "forward", "route"];
+
 impl Config {
+    /// Whether a statement that this version does not know says where mail of the domain goes, or who its users
+    /// are: then nothing is refused for good or sent by another road for want of it.
+    pub fn lacks_roads(&self, name: &Domain) -> bool {
+        self.machine.unread.iter().any(|words| match &words[..] {
+            [first, second, third, ..] => {
+                first == "domain"
+                    && OF_ROADS.contains(&third.as_str())
+                    && Domain::host_name(second).is_ok_and(|of| of == *name)
+            }
+            _ => false,
+        })
+    }
+
     pub fn domain(&self, name: &Domain) -> Option<&DomainConfig> {
         self.domains.named(name)
     }

@@ -8,7 +8,7 @@ use std::fmt;
 use crate::config::Config;
 use crate::config::argument::{Argument, HIDDEN};
 use crate::config::check;
-use crate::config::forms::{FORMS, Form, Key, Lines, Scope, Taker, USER_PASSWORD};
+use crate::config::forms::{FORMS, Form, Key, Lines, Scope, Taker, UNREAD, USER_PASSWORD};
 use crate::config::grammar::{self, Spelling};
 use crate::config::words::{self, is_blank};
 use crate::limits::{CONFIG_BYTES_MAX, CONFIG_LINE_BYTES_MAX, DOMAINS_MAX};
@@ -16,6 +16,8 @@ use crate::mail::Domain;
 
 /// The place of a form that takes what must not be shown.
 const SECRET: &str = "PASSWORD";
+/// In a statement of a later version, the word behind one of these is not shown.
+const TELLS_SECRET: [&str; 4] = ["password", "secret", "key", "token"];
 
 /// One fault of a configuration: its line, counted from 1, and what is wrong and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,7 +94,25 @@ impl Statement {
         self.words(false).join(" ")
     }
 
+    /// A line as a statement that this version does not know.
+    pub(super) fn unread(text: &str) -> Self {
+        let words = words::split(text).unwrap_or_default();
+        Statement { form: &UNREAD, domain: None, arguments: words.into_iter().map(str::to_owned).collect() }
+    }
+
+    /// Whether this version does not know it.
+    pub fn is_unread(&self) -> bool {
+        std::ptr::eq(self.form, &UNREAD)
+    }
+
     fn words(&self, hide: bool) -> Vec<&str> {
+        if self.is_unread() {
+            let is_secret = |at: usize| {
+                hide && at > 0 && TELLS_SECRET.contains(&self.arguments[at - 1].to_ascii_lowercase().as_str())
+            };
+            let words = self.arguments.iter().enumerate();
+            return words.map(|(at, word)| if is_secret(at) { HIDDEN } else { word }).collect();
+        }
         let mut arguments =
             self.domain.iter().map(Domain::as_str).chain(self.arguments.iter().map(String::as_str));
         let mut words = Vec::new();
@@ -233,7 +253,7 @@ fn domain_of(line: &[u8]) -> Option<Domain> {
     Domain::host_name(words.next()?).ok()
 }
 
-fn line_statement(line: &[u8]) -> Result<Option<Statement>, String> {
+pub(super) fn line_statement(line: &[u8]) -> Result<Option<Statement>, String> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if line.len() > CONFIG_LINE_BYTES_MAX {
         return Err(format!(
@@ -295,7 +315,10 @@ pub fn draft(statements: Vec<Statement>) -> Config {
     assemble(&numbered, HashSet::new()).0
 }
 
-fn assemble(statements: &[(usize, Statement)], doubtful: HashSet<Domain>) -> (Config, Vec<Problem>) {
+pub(super) fn assemble(
+    statements: &[(usize, Statement)],
+    doubtful: HashSet<Domain>,
+) -> (Config, Vec<Problem>) {
     let mut config = Config::default();
     let mut problems = Vec::new();
     let mut places = Places { doubtful, ..Places::default() };
@@ -315,6 +338,9 @@ fn assemble(statements: &[(usize, Statement)], doubtful: HashSet<Domain>) -> (Co
         if let Err(what) = room_for(&config, statement).and_then(|()| statement.apply(&mut config)) {
             problems.push(Problem { line: *line, what });
             continue;
+        }
+        if statement.is_unread() {
+            places.doubtful.extend(domain_of(text.as_bytes()));
         }
         keys.insert(statement.key(), (*line, statement));
         places.lines.insert(text, *line);
@@ -347,6 +373,9 @@ pub fn statements(config: &Config) -> Vec<Statement> {
                 push_all(&mut all, form, Some(&domain.name), list(domain));
             }
         }
+    }
+    if let Scope::Box { list, .. } = &UNREAD.scope {
+        push_all(&mut all, &UNREAD, None, list(&config.machine));
     }
     all
 }

@@ -239,13 +239,23 @@ pub fn check_recipient(
     }
     match place(config, recipient) {
         Place::Mailbox(..) | Place::Alias(..) | Place::Forward(..) => Ok(()),
-        Place::NoUser => Err(Reply::new(550, Enhanced(5, 1, 1), format!("<{recipient}>: no such user here"))),
+        Place::NoUser => Err(no_user(config, recipient)),
         Place::Routed => {
             Err(Reply::new(550, Enhanced(5, 7, 1), format!("<{recipient}>: no routing inside a local part")))
         }
         Place::Elsewhere => may_send(config, door, user, reverse_path).map(|_| ()).map_err(|rule| {
             Reply::new(550, Enhanced(5, 7, 1), format!("<{recipient}>: relaying refused: {rule}"))
         }),
+    }
+}
+
+/// Nobody here has this address, as far as this version can tell.
+fn no_user(config: &Config, address: &Address) -> Reply {
+    match config.lacks_roads(&address.domain) {
+        true => {
+            Reply::new(450, Enhanced(4, 3, 5), format!("<{address}>: not known at the moment, try later"))
+        }
+        false => Reply::new(550, Enhanced(5, 1, 1), format!("<{address}>: no such user here")),
     }
 }
 
@@ -309,9 +319,7 @@ fn follow(
             return Ok(());
         }
         Place::Mailbox(domain, _) | Place::Forward(domain) => domain,
-        Place::NoUser | Place::Routed => {
-            return Err(Reply::new(550, Enhanced(5, 1, 1), format!("<{address}>: no such user here")));
-        }
+        Place::NoUser | Place::Routed => return Err(no_user(config, address)),
         Place::Elsewhere => sender
             .ok_or_else(|| Reply::new(550, Enhanced(5, 7, 1), format!("<{address}>: relaying refused")))?,
     };

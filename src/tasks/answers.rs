@@ -63,6 +63,7 @@ pub fn status(station: &Station) -> StatusReport {
             .notices
             .lines()
             .into_iter()
+            .chain(station.settings.left_out())
             .chain(on_trial(station, now))
             .chain(alarms(station, &office, now.wall))
             .chain(station.guesses.borrow().alarms(now.mono))

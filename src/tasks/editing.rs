@@ -68,7 +68,12 @@ async fn carry_out(
         Edit::Check => {
             let checked = store.borrow().check();
             let sound = checked.and_then(|wanted| settings::examine(station, &wanted));
-            sound.map(|()| Report::Done("nothing is wrong with it".to_owned()))
+            let unread = store.borrow().unread();
+            let but = match unread.is_empty() {
+                true => String::new(),
+                false => format!("; of a later version, so left out and kept: {}", unread.join(", ")),
+            };
+            sound.map(|()| Report::Done(format!("nothing is wrong with it{but}")))
         }
         Edit::Commit(trial) => settings::commit(station, trial).await.map(Report::Done),
         Edit::Confirm => settings::confirm(station).await.map(Report::Done),

@@ -12,7 +12,7 @@ use futures_lite::future;
 use smol::lock::Mutex;
 
 use crate::config::candidate::{Commit, Refusal, Save, Store};
-use crate::config::{self, Config};
+use crate::config::{self, Config, saved, text};
 use crate::net::dhcp;
 use crate::os::{clock, files};
 use crate::tasks::posts::{self, OpenSpool};
@@ -51,7 +51,14 @@ impl Settings {
             Ok(text) => {
                 let text = seal(&path, text);
                 let line = |p: config::Problem| format!("{}:{}: {}", path.display(), p.line, p.what);
-                config::parse(&text).map_err(|problems| problems.into_iter().map(line).collect::<Vec<_>>())?
+                let lines = |problems: Vec<_>| problems.into_iter().map(line).collect::<Vec<_>>();
+                let (running, left_out) = saved::read(&text).map_err(lines)?;
+                for what in lines(left_out) {
+                    log::error!(
+                        "{what}: a later version wrote this; it is left out, and kept for that version"
+                    );
+                }
+                running
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 log::warn!("{} does not exist: no mail is taken until it is configured", path.display());
@@ -71,6 +78,30 @@ impl Settings {
         Settings::of(store)
     }
 
+    /// What of a later version's statements the operator should know.
+    pub fn left_out(&self) -> Option<String> {
+        let store = self.store.borrow();
+        let unread = text::statements(store.running()).into_iter().filter(|s| s.is_unread());
+        let unread: Vec<String> = unread.map(|statement| format!("`{statement}`")).collect();
+        let held = store.running().domains.iter().filter(|d| store.running().lacks_roads(&d.name));
+        let held: Vec<&str> = held.map(|domain| domain.name.as_str()).collect();
+        let waits = match held.is_empty() {
+            true => String::new(),
+            false => format!(
+                "; where mail of {} goes is not known for that, so it was held back at the start, and `queue \
+                 release` lets it go",
+                held.join(", ")
+            ),
+        };
+        (!unread.is_empty()).then(|| {
+            format!(
+                "{} of a later version is left out, and kept for that version: {}{waits}; `delete` takes it out",
+                if unread.len() == 1 { "a statement" } else { "statements" },
+                unread.join(", ")
+            )
+        })
+    }
+
     /// Wakes when another configuration may run.
     pub fn changed(&self) -> EventListener {
         self.changed.listen()
@@ -88,7 +119,7 @@ impl Settings {
 
 /// A password that was typed into the file does not stay there.
 fn seal(path: &Path, text: Vec<u8>) -> Vec<u8> {
-    let Some(sealed) = config::text::sealed(&text) else { return text };
+    let Some(sealed) = text::sealed(&text) else { return text };
     match files::replace(path, &sealed) {
         Ok(()) => log::info!("{}: its passwords are verifiers from now on", path.display()),
         Err(error) => log::error!("{}: its passwords still stand there in clear: {error}", path.display()),

@@ -45,7 +45,7 @@ pub async fn run(station: &Rc<Station>, talk: &mut Talk) -> io::Result<u8> {
 
 /// What its owner should know first, and the way on with a new box.
 async fn greet(station: &Rc<Station>, talk: &mut Talk) -> io::Result<()> {
-    for line in station.notices.lines() {
+    for line in station.notices.lines().into_iter().chain(station.settings.left_out()) {
         talk.print_wrapped(&line).await?;
     }
     let (edits, edited, configured) = {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::lab::{ABC, BCD, DNS, Dialogue, Stagepost, XYZ, until, until_true};
+use crate::lab::{ABC, BCD, DNS, Dialogue, Remote, Reply, Stagepost, XYZ, run_binary, until, until_true};
 use crate::world::{BOTH, MESSAGE_2A, two_domains, world};
 
 #[test]
@@ -251,6 +251,55 @@ fn an_export_is_an_import() {
     terminal.shows("abc.com*> ");
     terminal.line("show changes");
     terminal.shows("+ box name box.abc.com");
+}
+
+#[test]
+fn what_a_later_version_has_saved_is_left_out_and_kept() {
+    let Some(world) = world(BOTH) else { return };
+    let remote = Remote::start(&world.remote, XYZ, |_| Reply::Usual);
+    let config = format!("{}box teleport on\n", two_domains());
+    let mut device = Stagepost::start(&world.device, &config);
+    device.terminal().shows("a statement of a later version is left out, and kept for that version: `box");
+    let alarms = |device: &Stagepost| device.console(&["show", "status"])["alarms"].to_string();
+    assert!(alarms(&device).contains("`box teleport on`"), "{}", alarms(&device));
+    let send = |device: &Stagepost| device.sendmail(&["-f", "b1@bcd.com", "x1@xyz.com"], MESSAGE_2A).code;
+    assert_eq!(send(&device), 0);
+    assert_eq!(remote.await_taken(1)[0].ehlo, "bcd.com");
+
+    // Whoever writes something now is told.
+    let file = world.device.dir().join("written");
+    std::fs::write(&file, &config).unwrap();
+    let checked = run_binary(&["check", file.to_str().unwrap()], "");
+    assert!(checked.code == 1 && checked.err.contains("`teleport` is unknown after `box`"), "{checked:?}");
+    assert_eq!(device.try_console(&["set", "box teleport off"]).code, 1);
+    assert_eq!(device.console_with(&["import"], &config).code, 1);
+
+    // What is committed here keeps it, until it is taken out.
+    device.console_text(&["set", "box postmaster b2@bcd.com"]);
+    let told = device.console_text(&["check"]).replace('\n', " ");
+    assert!(told.contains("left out and kept: box teleport on"), "{told}");
+    device.console_text(&["commit"]);
+    assert!(device.file("config").contains("\nbox teleport on\n"), "{}", device.file("config"));
+    device.console_text(&["delete", "box", "teleport"]);
+    device.console_text(&["commit"]);
+    assert!(!device.file("config").contains("teleport") && alarms(&device) == "[]", "{}", alarms(&device));
+
+    // Where it says by which road mail goes, or who a user is, nothing is done without it that could be wrong.
+    let without = device.file("config");
+    device.stop();
+    let more = "domain bcd.com route default mx dane required\ndomain bcd.com mailbox b9 quota 5M\n";
+    std::fs::write(device.data().join("config"), without + more).unwrap();
+    device.restart();
+    let mut client = Dialogue::greeted(&world.pc, BCD, "pc.example");
+    client.ask("MAIL FROM:<x1@xyz.com>", "250");
+    client.ask("RCPT TO:<b9@bcd.com>", "450 4.3.5");
+    client.ask("RCPT TO:<b2@bcd.com>", "250");
+    assert_eq!(send(&device), 0);
+    assert!(alarms(&device).contains("`queue release` lets it go"), "{}", alarms(&device));
+    assert_eq!(device.console(&["show", "queue", "bcd.com"])["queue"].as_array().unwrap().len(), 1);
+    assert_eq!(remote.taken().len(), 1, "it is held back");
+    device.console_text(&["queue", "release", "bcd.com"]);
+    remote.await_taken(2);
 }
 
 #[test]
