@@ -1,18 +1,20 @@
 //! The log: lines on stderr, and the last of them in a ring in memory for `show log`. Nothing is logged to
 //! flash. The logger lives for the whole process; its ring is bounded in bytes.
 //! Danger: a terminal that stands still, a full disk or a dead reader behind stderr must neither hold up the
-//! event loop nor end it, so a line that stderr does not take at once stays in the ring alone.
+//! event loop nor end it: `outlet` has what stderr does not take at once stay in the ring alone, and counts it.
+
+mod outlet;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use event_listener::{Event, EventListener};
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::limits::{LOG_LINE_BYTES_MAX, LOG_RING_BYTES_MAX};
 use crate::os::clock;
 use crate::time::WallTime;
+use outlet::{Outlet, Way};
 
 /// The newest lines of the log.
 #[derive(Debug, Default)]
@@ -110,19 +112,16 @@ fn level_name(level: Level) -> &'static str {
     }
 }
 
-/// Puts a line on stderr if that takes it at once.
+/// Puts a line on stderr, as far as that takes it at once. For last words: they wait for no lock.
 pub fn to_stderr(text: &str) {
-    let stderr = rustix::stdio::stderr();
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    if let Ok(1..) = poll(&mut [PollFd::from_borrowed_fd(stderr, PollFlags::OUT)], Some(&now)) {
-        // What is behind it may be full or gone: then the ring has the line.
-        let _ = rustix::io::write(stderr, format!("{text}\n").as_bytes());
-    }
+    // What is behind it may be full or gone: then the ring has the line.
+    let _ = Way::Shared.write(rustix::stdio::stderr(), format!("{text}\n").as_bytes());
 }
 
 struct Logger {
     on_stderr: LevelFilter,
     ring: Arc<Ring>,
+    outlet: Mutex<Outlet>,
 }
 
 impl Log for Logger {
@@ -134,7 +133,8 @@ impl Log for Logger {
         if self.enabled(record.metadata()) {
             self.ring.push(clock::wall(), record.level(), record.args().to_string());
             if record.level() <= self.on_stderr {
-                to_stderr(&format!("{:<5} [{}] {}", record.level(), record.target(), record.args()));
+                let line = format!("{:<5} [{}] {}\n", record.level(), record.target(), record.args());
+                self.outlet.lock().unwrap_or_else(PoisonError::into_inner).line(line);
             }
         }
     }
@@ -146,7 +146,8 @@ impl Log for Logger {
 /// stays.
 pub fn start(on_stderr: LevelFilter) -> Arc<Ring> {
     let ring = Arc::new(Ring::default());
-    let logger = Logger { on_stderr, ring: ring.clone() };
+    let outlet = Mutex::new(Outlet::new(rustix::stdio::stderr()));
+    let logger = Logger { on_stderr, ring: ring.clone(), outlet };
     if log::set_boxed_logger(Box::new(logger)).is_ok() {
         log::set_max_level(LevelFilter::Info);
     }
