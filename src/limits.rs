@@ -197,6 +197,8 @@ pub const PASSWORD_ROUNDS_AT_ONCE: u32 = 500;
 pub const LOGIN_PAUSE_S_MAX: u64 = 30;
 /// How long a console that has a login may stand without a key.
 pub const CONSOLE_IDLE_S: u64 = 15 * 60;
+/// The least that a statement makes of it.
+pub const CONSOLE_IDLE_S_MIN: u64 = 10;
 /// How long the test message of the first dialogue waits for its domain's address.
 pub const SETUP_ADDRESS_WAIT_S: u64 = 10;
 /// From the end of a session on the serial line to the next.

@@ -3,20 +3,22 @@
 //! Danger: `key_words` decides which statements contradict and which `set` replaces.
 
 mod roads;
+mod times;
+mod unread;
 mod users;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::config::argument::{
-    Argument, Connections, FilePath, LogHost, Nic, OwnAddress, Size, TimeHost, Verbatim,
-};
+use crate::config::argument::{Argument, Connections, FilePath, LogHost, Nic, OwnAddress, Size, TimeHost};
 use crate::config::{
     BoxConfig, CertificateSource, ClockDuty, DomainConfig, HostPort, IpLen, RetryPlan, Service, SpoolMode,
     Syslog,
 };
 use crate::mail::{Address, Domain, LocalPart};
 pub use roads::route_statement;
+use times::{check_logout, check_retry};
+pub use unread::UNREAD;
 
 /// One row of the table.
 pub struct Form {
@@ -124,23 +126,6 @@ fn ports_that_differ(machine: &BoxConfig) -> Lines {
 
 /// The statement that takes a password and keeps its verifier.
 pub const USER_PASSWORD: &str = "domain NAME user LOCALPART password PASSWORD";
-
-/// A statement that this version does not know, in a saved configuration that a later one has written. It is no
-/// row of the table, so nobody can write one; its words are kept for the version that knows them.
-pub static UNREAD: Form = Form {
-    form: "STATEMENT...",
-    help: "a statement of a later version",
-    example: "box teleport on",
-    key: Key::Words(usize::MAX),
-    scope: Scope::Box {
-        read: |machine, args| {
-            let words: Vec<Verbatim> = args.take_rest()?;
-            machine.unread.push(words.into_iter().map(|word| word.0).collect());
-            Ok(())
-        },
-        list: |machine| machine.unread.clone(),
-    },
-};
 
 /// The table, in the order in which a configuration is printed. A later version says new things by new forms or new
 /// fixed words, never by new values of an argument: an earlier one then knows what it does not know.
@@ -325,6 +310,22 @@ pub static FORMS: &[Form] = &[
             list: |machine| {
                 let words = |to: &Syslog| vec![LogHost(to.host.clone()).write(), to.carrier.write()];
                 machine.syslog.iter().map(words).collect()
+            },
+        },
+    },
+    Form {
+        form: "box console logout DURATION",
+        help: "a serial console that nobody touches is logged out after this time; 15m",
+        example: "box console logout 1h",
+        key: Key::Words(3),
+        scope: Scope::Box {
+            read: |machine, args| {
+                machine.logout = args.take()?;
+                check_logout(machine.logout)
+            },
+            list: |machine| match machine.logout == BoxConfig::default().logout {
+                true => Vec::new(),
+                false => vec![vec![machine.logout.write()]],
             },
         },
     },
@@ -580,20 +581,3 @@ pub static FORMS: &[Form] = &[
         },
     },
 ];
-
-fn check_retry(plan: &RetryPlan) -> Result<(), String> {
-    let first = plan.first.write();
-    if plan.first > plan.max {
-        return Err(format!(
-            "the first delay {first} is longer than the longest, {}; swap them",
-            plan.max.write()
-        ));
-    }
-    if plan.first > plan.expire {
-        return Err(format!(
-            "mail expires after {} before its first retry after {first}; make expire longer",
-            plan.expire.write()
-        ));
-    }
-    Ok(())
-}

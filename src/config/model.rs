@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::config::domains::Domains;
+use crate::limits::CONSOLE_IDLE_S;
 use crate::mail::dkim::Selector;
 use crate::mail::{Address, Domain, LocalPart};
 use crate::smtp::sasl::{Credentials, Verifier};
@@ -47,6 +48,8 @@ pub struct BoxConfig {
     pub clock: Option<ClockDuty>,
     /// Where the log is sent, beside the ring in memory.
     pub syslog: Option<Syslog>,
+    /// How long a console with a login may be left alone.
+    pub logout: Duration,
     /// Statements of a later version, of the box and of domains, word by word: they are kept and do nothing.
     pub unread: Vec<Vec<String>>,
 }
@@ -285,6 +288,7 @@ impl Default for BoxConfig {
             timeservers: Vec::new(),
             clock: None,
             syslog: None,
+            logout: Duration::from_secs(CONSOLE_IDLE_S),
             unread: Vec::new(),
         }
     }

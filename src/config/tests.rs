@@ -22,6 +22,7 @@ box timeserver ntp1.abc.com
 box timeserver [2001:db8::7]:1123
 box clock leave
 box syslog 192.0.2.9:1514 tcp
+box console logout 1h
 domain abc.com address 127.0.0.1
 domain abc.com client 127.0.0.1
 domain bcd.com address 127.0.0.70
@@ -104,12 +105,17 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "abbreviated",
         "box add 10.0.0.1",
-        "`add` is unknown after `box`; write name, interface, address, gateway, nameserver, host, port, postmaster, authority, flash, timeserver, clock or syslog",
+        "`add` is unknown after `box`; write name, interface, address, gateway, nameserver, host, port, postmaster, authority, flash, timeserver, clock, syslog or console",
     ),
     (
         "a file beside the daemon",
         "box authority ca.pem",
         "`ca.pem` is no file; write its whole path, as in /data/authority.pem",
+    ),
+    (
+        "too short to log in",
+        "box console logout 9s",
+        "`9s` is too short to type anything; write at least 10s",
     ),
     ("too short", "box name", "`box name` is not complete; the form is `box name HOST`"),
     ("too long", "box name a b", "`b` is too much; the form is `box name HOST`"),

@@ -13,7 +13,7 @@ use crate::console::exit;
 use crate::console::report::{Report, error_json};
 use crate::console::wire::{ToDaemon, ToUser};
 use crate::console::{WIDTH_USUAL, help};
-use crate::limits::{CONSOLE_IDLE_S, CONTROL_HELLO_WAIT_S, CONTROL_LINKS_MAX};
+use crate::limits::{CONTROL_HELLO_WAIT_S, CONTROL_LINKS_MAX};
 use crate::os::clock;
 use crate::relay::{QueueAction, Target};
 use crate::tasks::link::Link;
@@ -74,7 +74,7 @@ pub(super) async fn serve(station: &Rc<Station>, stream: Async<UnixStream>, crow
             let mut talk = Talk::interactive(link, columns(width));
             if login {
                 login::enter(station, &mut talk).await?;
-                talk.log_out_after(Duration::from_secs(CONSOLE_IDLE_S));
+                talk.log_out_after(station.config().machine.logout);
             }
             let code = shell::run(station, &mut talk).await?;
             (talk, code)

@@ -14,6 +14,7 @@ mod boards;
 mod clock;
 mod data;
 mod flash;
+mod owner;
 mod power_cut;
 mod relays;
 mod rig;

@@ -292,8 +292,21 @@ fn a_terminal_that_stands_still_or_goes_holds_up_no_mail() {
         let mut client = Dialogue::greeted(&world.pc, BCD, "pc.example");
         client.hand_over("b1@bcd.com", &["b2@bcd.com"], &note("b1@bcd.com", "b2@bcd.com", &format!("n{n}")));
     }
+    // What is logged meanwhile is not waited for either: this file cannot be replaced, which is an error each time.
+    std::fs::create_dir(box_.data.join("config.new")).unwrap();
+    for n in 0..12 {
+        beside.console_text(&["set", &format!("box name n{n}.example")]);
+        assert!(beside.try_console(&["commit"]).err.contains("could not be saved"));
+    }
     box_.terminal.goes_on();
     box_.says("show interface", "203.0.113.70");
+    std::fs::remove_dir(box_.data.join("config.new")).unwrap();
+    beside.console_text(&["commit"]);
+    box_.terminal.type_keys(b"set box name last.example\r");
+    std::fs::create_dir(box_.data.join("config.new")).unwrap();
+    box_.terminal.line("commit");
+    box_.terminal.shows(" of the log left out)");
+    box_.terminal.shows("could not be saved");
     box_.terminal.type_keys(b"set domain cde.com addr");
     box_.terminal.unplug();
     let mut client = Dialogue::greeted(&world.pc, BCD, "pc.example");

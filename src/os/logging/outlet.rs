@@ -136,8 +136,9 @@ mod tests {
         before + &drained(reader)
     }
 
-    fn leaked(fd: impl AsFd) -> BorrowedFd<'static> {
-        Box::leak(Box::new(fd)).as_fd()
+    fn leaked<T: AsFd + 'static>(fd: T) -> BorrowedFd<'static> {
+        let fd: &'static T = Box::leak(Box::new(fd));
+        fd.as_fd()
     }
 
     #[test]

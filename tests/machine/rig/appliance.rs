@@ -117,6 +117,16 @@ impl Appliance {
         self.expect("> ")
     }
 
+    /// Types a command, pastes a text and a line with a dot behind it; what the console says of it.
+    #[track_caller]
+    pub fn pastes(&mut self, line: &str, text: &str) -> String {
+        self.type_keys(format!("{line}\r").as_bytes());
+        self.expect("a line with a dot");
+        self.paste(text.replace("\r\n", "\n").replace('\n', "\r").as_bytes());
+        self.paste(b"\r.\r");
+        self.expect("> ")
+    }
+
     /// Repeats a command until its answer holds `text`.
     #[track_caller]
     pub fn say_until(&mut self, line: &str, text: &str) -> String {
