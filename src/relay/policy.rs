@@ -244,7 +244,13 @@ pub fn check_recipient(
             Err(Reply::new(550, Enhanced(5, 7, 1), format!("<{recipient}>: no routing inside a local part")))
         }
         Place::Elsewhere => may_send(config, door, user, reverse_path).map(|_| ()).map_err(|rule| {
-            Reply::new(550, Enhanced(5, 7, 1), format!("<{recipient}>: relaying refused: {rule}"))
+            // A domain of which only a later version knows the address is hosted all the same.
+            match config.lacks_roads(&recipient.domain) {
+                true => no_user(config, recipient),
+                false => {
+                    Reply::new(550, Enhanced(5, 7, 1), format!("<{recipient}>: relaying refused: {rule}"))
+                }
+            }
         }),
     }
 }

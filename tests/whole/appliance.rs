@@ -284,10 +284,11 @@ fn a_terminal_that_stands_still_or_goes_holds_up_no_mail() {
     let Some(world) = world(&["203.0.113.1/24", "203.0.113.70/24"]) else { return };
     let mut box_ = Appliance::with_config(&world.device, &two_domains());
     let beside = Stagepost::beside(&world.device, &box_.data);
-    box_.terminal.stands_still();
     for _ in 0..200 {
         box_.terminal.type_keys(b"help\rshow log 1000\r");
     }
+    box_.terminal.shows("help [WORDS...]");
+    box_.terminal.stands_still();
     for n in 0..20 {
         let mut client = Dialogue::greeted(&world.pc, BCD, "pc.example");
         client.hand_over("b1@bcd.com", &["b2@bcd.com"], &note("b1@bcd.com", "b2@bcd.com", &format!("n{n}")));
@@ -313,4 +314,25 @@ fn a_terminal_that_stands_still_or_goes_holds_up_no_mail() {
     client.hand_over("b1@bcd.com", &["b2@bcd.com"], &note("b1@bcd.com", "b2@bcd.com", "later"));
     assert_eq!(beside.console(&["show", "changes"])["changes"], serde_json::json!([]));
     until_true("the loss is noted", || beside.console_text(&["show", "log", "20"]).contains("broke off"));
+}
+
+#[test]
+fn the_serial_console_and_one_of_the_socket_hear_of_each_other() {
+    let Some(world) = world(&["203.0.113.1/24", "203.0.113.70/24"]) else { return };
+    let mut box_ = Appliance::with_config(&world.device, &two_domains());
+    let beside = Stagepost::beside(&world.device, &box_.data);
+    let mut other = beside.terminal();
+    other.shows("abc.com> ");
+    other.line("set box name other.abc.com");
+    other.shows("noted");
+    box_.says("set domain bcd.com mailbox b7", "note: another console edits");
+    box_.says("commit", "another console has edited the configuration since you looked");
+    box_.says("show changes", "+ box name other.abc.com");
+    box_.says("commit confirm 5", "it runs on trial");
+    other.line("show changes");
+    other.shows("nothing has changed");
+    other.shows("other.abc.com (unconfirmed)> ");
+    other.line("confirm");
+    other.shows("it runs for good");
+    box_.says("confirm", "nothing is on trial");
 }

@@ -287,12 +287,14 @@ fn what_a_later_version_has_saved_is_left_out_and_kept() {
     // Where it says by which road mail goes, or who a user is, nothing is done without it that could be wrong.
     let without = device.file("config");
     device.stop();
-    let more = "domain bcd.com route default mx dane required\ndomain bcd.com mailbox b9 quota 5M\n";
+    let more = "domain bcd.com route default mx dane required\ndomain bcd.com mailbox b9 quota 5M\n\
+                domain new.com address 203.0.113.72/24 metric 5\n";
     std::fs::write(device.data().join("config"), without + more).unwrap();
     device.restart();
     let mut client = Dialogue::greeted(&world.pc, BCD, "pc.example");
     client.ask("MAIL FROM:<x1@xyz.com>", "250");
     client.ask("RCPT TO:<b9@bcd.com>", "450 4.3.5");
+    client.ask("RCPT TO:<n1@new.com>", "450 4.3.5");
     client.ask("RCPT TO:<b2@bcd.com>", "250");
     assert_eq!(send(&device), 0);
     assert!(alarms(&device).contains("`queue release` lets it go"), "{}", alarms(&device));
