@@ -21,7 +21,7 @@ use crate::os::logging::Ring;
 use crate::os::maildir::Maildirs;
 use crate::os::process::Request;
 use crate::os::{clock, crash, entropy, files, process, sockets};
-use crate::relay::Office;
+use crate::relay::{Office, Places};
 use crate::tasks::certificates::Certificates;
 use crate::tasks::clock::{self as timekeeping, Timekeeper};
 use crate::tasks::login::Guard;
@@ -130,7 +130,6 @@ async fn serve(
     open_spools(&mut office, &data, &machinist, &notices).await?;
     let resolver = Resolver::new(entropy::u64());
     resolver.configure(&config);
-    let maildirs = Maildirs::new(data.join("mail"), &host_name(&config));
     let certificates = Certificates::new(data.join("certificates"));
     future::yield_now().await;
     certificates.follow(&config, clock::now().wall);
@@ -140,6 +139,7 @@ async fn serve(
     let secret = secret(&data);
     let guard = guard(&data, machinist.as_deref());
     let station = Station::new(Parts {
+        maildirs: Maildirs::new(data.join("mail"), &host_name(&config)),
         executor,
         notices,
         guard,
@@ -150,7 +150,7 @@ async fn serve(
         certificates,
         nic,
         flusher,
-        maildirs,
+        places: Places::for_memory(process::machine_memory().map(|(bytes, _)| bytes)),
         clerk,
         outgoing_clerk,
         secret,

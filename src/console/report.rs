@@ -149,6 +149,8 @@ pub struct LogLine {
 /// `show memory`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryReport {
+    /// Clients at once, as the machine's memory allows.
+    pub sessions_max: usize,
     pub parts: Vec<MemoryPart>,
     /// What the kernel says that the process takes, where it says so.
     pub resident_bytes: Option<u64>,
@@ -468,6 +470,7 @@ impl MemoryReport {
         rows.extend(self.parts.iter().map(|part| row(&part.name, part.used_bytes, part.bound_bytes)));
         rows.push(row("sum", self.sum(|part| part.used_bytes), self.sum(|part| part.bound_bytes)));
         table(out, &rows, &[1, 2]);
+        out.push_str(&format!("at most {} clients come in at once\n", self.sessions_max));
         if let Some(resident) = self.resident_bytes {
             out.push_str(&format!("the process takes {}\n", size(resident)));
         }
@@ -486,6 +489,7 @@ impl MemoryReport {
             "resident_bytes": self.resident_bytes,
             "machine_bytes": self.machine.map(|machine| machine.bytes),
             "machine_available_bytes": self.machine.map(|machine| machine.available_bytes),
+            "sessions_max": self.sessions_max,
         })
     }
 }

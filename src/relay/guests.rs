@@ -8,8 +8,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use crate::limits::{
-    SESSION_FRUITLESS_S, SESSION_GIVES_WAY_AFTER_S, SESSION_STALLED_S, SESSIONS_MAX,
-    SESSIONS_OF_ONE_CLIENT_MAX, SESSIONS_RESERVED,
+    SESSION_BYTES, SESSION_FRUITLESS_S, SESSION_GIVES_WAY_AFTER_S, SESSION_STALLED_S, SESSIONS_MAX,
+    SESSIONS_MEMORY_PARTS, SESSIONS_MIN, SESSIONS_OF_ONE_CLIENT_MAX, SESSIONS_RESERVED,
 };
 use crate::time::Instant;
 
@@ -17,9 +17,32 @@ use crate::time::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GuestId(u64);
 
+/// How many there is room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Places {
+    pub all: usize,
+    /// Of these, for one client.
+    pub of_one: usize,
+    /// Of these, only for clients that the configuration names.
+    pub reserved: usize,
+}
+
+impl Places {
+    /// As many sessions as fit into their part of the machine's memory, each with all that it may take; where that
+    /// is not known, as many as there may be.
+    pub fn for_memory(bytes: Option<u64>) -> Self {
+        let fit = |bytes: u64| usize::try_from(bytes / SESSIONS_MEMORY_PARTS / SESSION_BYTES as u64);
+        let fit = bytes.and_then(|bytes| fit(bytes).ok()).unwrap_or(SESSIONS_MAX);
+        let all = fit.clamp(SESSIONS_MIN, SESSIONS_MAX);
+        let part = |of_max: usize| of_max * all / SESSIONS_MAX;
+        Places { all, of_one: part(SESSIONS_OF_ONE_CLIENT_MAX), reserved: part(SESSIONS_RESERVED) }
+    }
+}
+
 /// All guests.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Guests {
+    places: Places,
     seats: BTreeMap<GuestId, Seat>,
     last: u64,
 }
@@ -90,7 +113,16 @@ pub struct Seated {
 }
 
 impl Guests {
-    /// Lets a client in. Strangers leave `SESSIONS_RESERVED` places to known clients; when there is no place
+    /// Nobody yet, in a house with so many places.
+    pub fn new(places: Places) -> Self {
+        Guests { places, seats: BTreeMap::new(), last: 0 }
+    }
+
+    pub fn places(&self) -> Places {
+        self.places
+    }
+
+    /// Lets a client in. Strangers leave the reserved places to known clients; when there is no place
     /// left, a stranger gives way: the one that has been idle for longest, then one that is stuck in its message,
     /// then one that only seems busy.
     ///
@@ -98,11 +130,12 @@ impl Guests {
     /// Why it stays outside; nothing has changed then.
     pub fn seat(&mut self, now: Instant, client: IpAddr, known: bool) -> Result<Seated, Shut> {
         let place = place_of(client);
-        if self.seats.values().filter(|seat| seat.place == place).count() >= SESSIONS_OF_ONE_CLIENT_MAX {
+        if self.seats.values().filter(|seat| seat.place == place).count() >= self.places.of_one {
             return Err(Shut::TooManyOfOne);
         }
         let strangers = self.seats.values().filter(|seat| !seat.known).count();
-        let room = self.seats.len() < SESSIONS_MAX && (known || strangers < SESSIONS_MAX - SESSIONS_RESERVED);
+        let Places { all, reserved, .. } = self.places;
+        let room = self.seats.len() < all && (known || strangers < all - reserved);
         let gives_way = match room {
             true => None,
             false => Some(self.dispensable_stranger(now).ok_or(Shut::Full)?),
@@ -175,9 +208,30 @@ mod tests {
         IpAddr::from([192, 168, 7, 9])
     }
 
+    fn large_house() -> Guests {
+        Guests::new(Places::for_memory(None))
+    }
+
+    #[test]
+    fn a_small_machine_has_fewer_places_and_they_fit_into_a_quarter_of_it() {
+        for mebibytes in [16, 48, 64, 128, 256, 1024, 1 << 20] {
+            let Places { all, of_one, reserved } = Places::for_memory(Some(mebibytes << 20));
+            let bytes = (all * SESSION_BYTES) as u64;
+            assert!(bytes <= mebibytes << 20 >> 2 || all == SESSIONS_MIN, "{all} in {mebibytes} MiB");
+            assert!(
+                0 < of_one && 0 < reserved && of_one + reserved < all,
+                "{of_one} and {reserved} of {all}"
+            );
+        }
+        let all = |mebibytes: u64| Places::for_memory(Some(mebibytes << 20)).all;
+        assert_eq!((all(1), all(64), all(1024)), (SESSIONS_MIN, 75, SESSIONS_MAX));
+        let large = Places { all: 500, of_one: 100, reserved: 100 };
+        assert_eq!(Places::for_memory(None), large);
+    }
+
     /// A house in which no stranger finds a place any more.
     fn crowded() -> Guests {
-        let mut guests = Guests::default();
+        let mut guests = large_house();
         for n in 0..SESSIONS_MAX - SESSIONS_RESERVED {
             let seated = guests.seat(at(n as u64), stranger(n), false).unwrap();
             assert_eq!(seated.gives_way, None);
@@ -187,7 +241,7 @@ mod tests {
 
     #[test]
     fn one_client_does_not_take_all_places() {
-        let mut guests = Guests::default();
+        let mut guests = large_house();
         let hosts = ["2001:db8::1", "2001:db8::2:1"].map(|host| host.parse().unwrap());
         for n in 0..SESSIONS_OF_ONE_CLIENT_MAX {
             guests.seat(at(0), hosts[n % 2], false).unwrap();
@@ -227,7 +281,7 @@ mod tests {
 
     /// A house full of strangers who came at once, do this, and were heard of just now.
     fn all_busy(doing: Doing) -> (Guests, Vec<GuestId>) {
-        let mut guests = Guests::default();
+        let mut guests = large_house();
         let ids: Vec<GuestId> = (0..SESSIONS_MAX - SESSIONS_RESERVED)
             .map(|n| guests.seat(at(0), stranger(n), false).unwrap().id)
             .collect();
@@ -274,7 +328,7 @@ mod tests {
 
     #[test]
     fn nobody_gives_way_who_has_just_come() {
-        let mut guests = Guests::default();
+        let mut guests = large_house();
         for n in 0..SESSIONS_MAX - SESSIONS_RESERVED {
             guests.seat(at(100), stranger(n), false).unwrap();
         }

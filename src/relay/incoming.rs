@@ -1,30 +1,37 @@
-//! The memory of messages that are coming in: one bound for all sessions together, or whoever opens many of them
-//! and sends header sections without end would have the machine's. Source: the design's promise of bounds.
+//! The memory of messages and long envelopes that are coming in: one bound for all sessions together, or whoever
+//! opens many of them and sends header sections or recipients without end would have the machine's. Source: the design's promise of bounds.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
-use crate::limits::INCOMING_BYTES_MAX;
-
 /// What all of them hold.
-#[derive(Clone, Debug, Default)]
-pub struct Incoming(Rc<Cell<usize>>);
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    all: Rc<Cell<usize>>,
+    bytes_max: usize,
+}
 
 /// What one of them holds; nothing any more when it is dropped.
 #[derive(Debug)]
 pub struct Weight {
     all: Rc<Cell<usize>>,
     own: usize,
+    bytes_max: usize,
 }
 
 impl Incoming {
+    /// None of them yet, and so many bytes for all.
+    pub fn new(bytes_max: usize) -> Self {
+        Incoming { all: Rc::default(), bytes_max }
+    }
+
     pub fn bytes(&self) -> usize {
-        self.0.get()
+        self.all.get()
     }
 
     /// One more, which holds nothing yet.
     pub fn begin(&self) -> Weight {
-        Weight { all: self.0.clone(), own: 0 }
+        Weight { all: self.all.clone(), own: 0, bytes_max: self.bytes_max }
     }
 }
 
@@ -34,7 +41,17 @@ impl Weight {
         let all = self.all.get() - self.own + bytes;
         self.all.set(all);
         self.own = bytes;
-        all <= INCOMING_BYTES_MAX
+        all <= self.bytes_max
+    }
+
+    /// It grows by so many bytes, if there is room for them; else it stays as it is.
+    pub fn grows(&mut self, bytes: usize) -> bool {
+        let before = self.own;
+        let fits = self.becomes(before + bytes);
+        fits || {
+            self.becomes(before);
+            false
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::config::{Config, DomainConfig};
-use crate::limits::{ACTIVE_MESSAGES_MAX, RESIDENT_CONTENT_BYTES_MAX};
+use crate::limits::{ACTIVE_MESSAGES_MAX, INCOMING_BYTES_MAX, RESIDENT_CONTENT_BYTES_MAX};
 use crate::mail::id::QueueIds;
 use crate::mail::{Address, Domain, QueueId};
 use crate::ntp::{Step, Steps};
@@ -118,7 +118,7 @@ impl Office {
             ids: QueueIds::new(None, seed),
             prng: Prng::from_seed(seed),
             resident_bytes: 0,
-            incoming: Incoming::default(),
+            incoming: Incoming::new(INCOMING_BYTES_MAX),
             pending: HashMap::new(),
             turn: None,
             watched: HashSet::new(),

@@ -12,8 +12,9 @@ use crate::console::status::{StatusReport, SyslogReport};
 use crate::limits::{
     CONFIG_HISTORY_BYTES_MAX, CONSOLE_TYPE_AHEAD_BYTES_MAX, CONTROL_FRAME_BYTES_MAX, CONTROL_LINKS_MAX,
     DNS_CACHE_BYTES_MAX, FALSE_CLAIMER_BYTES, FALSE_CLAIMERS_MAX, INCOMING_BYTES_MAX, LOG_RING_BYTES_MAX,
-    OUTGOING_CONNECTIONS_MAX, QUEUED_MESSAGE_BYTES, QUEUED_MESSAGES_MAX, RESIDENT_CONTENT_BYTES_MAX,
-    SESSION_BUFFER_BYTES, SESSIONS_MAX, SPOOL_PENDING_BYTES_MAX, SPOOL_READ_BYTES, TLS_CONNECTION_BYTES,
+    LONG_ENVELOPES_BYTES_MAX, OUTGOING_CONNECTIONS_MAX, QUEUED_MESSAGE_BYTES, QUEUED_MESSAGES_MAX,
+    RESIDENT_CONTENT_BYTES_MAX, SESSION_BYTES, SPOOL_PENDING_BYTES_MAX, SPOOL_READ_BYTES,
+    TLS_CONNECTION_BYTES,
 };
 use crate::mail::{Domain, QueueId, ReversePath, compose};
 use crate::os::{clock, process};
@@ -262,16 +263,22 @@ pub fn memory(station: &Station) -> MemoryReport {
         used_bytes: used as u64,
         bound_bytes: bound as u64,
     };
-    let session = 2 * SESSION_BUFFER_BYTES + TLS_CONNECTION_BYTES;
     let connection = 2 * SPOOL_READ_BYTES + TLS_CONNECTION_BYTES;
     let console = CONTROL_FRAME_BYTES_MAX + CONSOLE_TYPE_AHEAD_BYTES_MAX;
     let unwritten: usize = office.posts().map(|(_, post)| post.log.pending_bytes()).sum();
     let former: usize = station.settings.store.borrow().history().map(|saved| saved.text.len()).sum();
     let claimers = station.meters.false_claims.borrow().len();
     let (_, dns_bytes) = station.resolver.cache_size();
+    let sessions_max = station.guests.borrow().places().all;
     MemoryReport {
+        sessions_max,
         parts: vec![
-            part("incoming sessions", station.meters.sessions.get() * session, SESSIONS_MAX * session),
+            part(
+                "incoming sessions",
+                station.meters.sessions.get() * SESSION_BYTES,
+                sessions_max * SESSION_BYTES,
+            ),
+            part("long envelopes", station.long_envelopes.bytes(), LONG_ENVELOPES_BYTES_MAX),
             part("messages coming in", office.incoming_bytes(), INCOMING_BYTES_MAX),
             part(
                 "outgoing connections",

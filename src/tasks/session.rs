@@ -34,7 +34,13 @@ const GIVES_WAY: &[u8] = b"421 4.3.2 Others need your place, come back later\r\n
 pub async fn serve(station: Rc<Station>, stream: Async<TcpStream>, door: Door, guest: Guest) {
     let client = door.client;
     let tls_first = door.service == Service::Submissions;
-    let desk = FrontDesk::new(station.config(), door, station.guesses.clone(), station.mailboxes.clone());
+    let desk = FrontDesk::new(
+        station.config(),
+        door,
+        station.guesses.clone(),
+        station.mailboxes.clone(),
+        &station.long_envelopes,
+    );
     let name = desk.greeting_name();
     let starttls = !tls_first && station.certificates.can_serve(&name);
     let (tolerant, auth) = (desk.is_tolerant(), auth_offer(&station, &desk));
@@ -187,7 +193,10 @@ impl Visit {
                 ),
                 Action::ClaimDiffers { claimed, verified } => self.note_claim(&claimed, &verified),
                 Action::DataStarts(envelope) => self.begin(envelope),
-                Action::Aborted => self.abandon(),
+                Action::Aborted => {
+                    self.desk.forget_envelope();
+                    self.abandon();
+                }
                 Action::Message { envelope, bytes, .. } => {
                     let reply = match self.desk.check_room(self.session.client(), &envelope, bytes) {
                         Ok(()) => self.finish().await,
@@ -197,6 +206,7 @@ impl Visit {
                             reply
                         }
                     };
+                    self.desk.forget_envelope();
                     self.session.answer(clock::mono(), reply);
                 }
             }

@@ -15,6 +15,7 @@ use smol::channel::Sender;
 
 use crate::config::Config;
 use crate::console::first_boot::Dialogue;
+use crate::limits::LONG_ENVELOPES_BYTES_MAX;
 use crate::mail::Domain;
 use crate::os::clerk::{Clerk, Work};
 use crate::os::clock;
@@ -22,7 +23,7 @@ use crate::os::flusher::Flusher;
 use crate::os::logging::Ring;
 use crate::os::maildir::Maildirs;
 use crate::relay::intake::Intake;
-use crate::relay::{Guesses, GuestId, Guests, LaneKey, Mailboxes, Office, Receipt, Safe};
+use crate::relay::{Guesses, GuestId, Guests, Incoming, LaneKey, Mailboxes, Office, Places, Receipt, Safe};
 use crate::smtp::{Enhanced, Reply};
 use crate::spool::BatchError;
 use crate::tasks::certificates::Certificates;
@@ -54,6 +55,8 @@ pub struct Station {
     pub office: RefCell<Office>,
     pub doors: RefCell<Doors>,
     pub guests: RefCell<Guests>,
+    /// What the envelopes of all sessions hold beyond what each may.
+    pub long_envelopes: Incoming,
     /// How to tell each guest that another needs its place.
     pub leaving: RefCell<HashMap<GuestId, Rc<Stop>>>,
     pub resolver: Resolver,
@@ -154,6 +157,7 @@ pub struct Parts {
     pub nic: Rc<NicKeeper>,
     pub flusher: Flusher,
     pub maildirs: Maildirs,
+    pub places: Places,
     pub clerk: Clerk,
     pub outgoing_clerk: Clerk,
     pub secret: [u8; 32],
@@ -169,7 +173,7 @@ impl Station {
         let Parts { executor, data, settings, notices, guard, office, resolver, certificates, nic, .. } =
             parts;
         let Parts { flusher, maildirs, timekeeper, clerk, outgoing_clerk, secret, log, .. } = parts;
-        let Parts { confinement, machinist, .. } = parts;
+        let Parts { confinement, machinist, places, .. } = parts;
         let meters = Meters::default();
         meters.started.set(clock::mono());
         let wear = WearMeter::start(&data);
@@ -183,7 +187,8 @@ impl Station {
             setup: RefCell::default(),
             office: RefCell::new(office),
             doors: RefCell::default(),
-            guests: RefCell::default(),
+            guests: RefCell::new(Guests::new(places)),
+            long_envelopes: Incoming::new(LONG_ENVELOPES_BYTES_MAX),
             leaving: RefCell::default(),
             resolver,
             certificates,

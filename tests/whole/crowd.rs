@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
-use stagepost::limits::SESSIONS_OF_ONE_CLIENT_MAX;
+use stagepost::limits::{SESSION_BYTES, SESSIONS_OF_ONE_CLIENT_MAX};
 
-use crate::lab::{ABC, BCD, Dialogue, Host, PATIENCE, PC, Stagepost, until};
+use crate::lab::{ABC, BCD, BINARY, Dialogue, Host, PATIENCE, PC, Stagepost, until};
 use crate::world::{BOTH, note, two_domains, world};
 
 const CROWD: usize = 10_000;
@@ -92,4 +92,41 @@ fn one_client_gets_so_many_sessions_and_no_more() {
     until("its place is free again", PATIENCE, || {
         Dialogue::connect(&world.remote, BCD).reply().starts_with("220").then_some(())
     });
+}
+
+#[test]
+fn a_small_machine_lets_in_as_many_as_fit_into_a_quarter_of_its_memory() {
+    let Some(world) = world(BOTH) else { return };
+    let data = world.device.dir().join("stagepost");
+    std::fs::create_dir_all(&data).unwrap();
+    std::fs::write(data.join("config"), two_domains()).unwrap();
+    let meminfo = world.device.dir().join("meminfo");
+    std::fs::write(&meminfo, "MemTotal:          65536 kB\nMemAvailable:      40000 kB\n").unwrap();
+    let script = "mount --bind \"$1\" /proc/meminfo && exec \"$2\" run --data \"$3\"";
+    let args =
+        ["--mount", "sh", "-c", script, "sh", meminfo.to_str().unwrap(), BINARY, data.to_str().unwrap()];
+    let _running = world.device.start(world.device.command("unshare", &args), "small.log");
+    let stagepost = Stagepost::beside(&world.device, &data);
+    until("its console answers", PATIENCE, || {
+        (stagepost.try_console(&["show", "status"]).code == 0).then_some(())
+    });
+    stagepost.await_up();
+    let memory = stagepost.console(&["show", "memory"]);
+    let places = (64 << 20) / 4 / SESSION_BYTES;
+    assert_eq!(memory["sessions_max"], places, "{memory}");
+    assert!(
+        stagepost
+            .console_text(&["show", "memory"])
+            .contains(&format!("at most {places} clients come in at once"))
+    );
+    let of_one = places / 5;
+    let held: Vec<Dialogue> = (0..of_one)
+        .map(|_| {
+            let mut dialogue = Dialogue::connect(&world.remote, BCD);
+            dialogue.expect("220");
+            dialogue
+        })
+        .collect();
+    Dialogue::connect(&world.remote, BCD).expect("421 4.7.0 Too many sessions from your address");
+    drop(held);
 }

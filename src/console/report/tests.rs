@@ -187,12 +187,14 @@ fn memory_is_added_up() {
         |name: &str, used_bytes, bound_bytes| MemoryPart { name: name.to_owned(), used_bytes, bound_bytes };
     let parts = vec![part("sessions", 2048, 10 << 20), part("queue", 100, 2 << 20)];
     let machine = Some(MachineMemory { bytes: 64 << 20, available_bytes: 44 << 20 });
-    let report = Report::Memory(MemoryReport { parts, resident_bytes: Some(5 << 20), machine });
+    let report =
+        Report::Memory(MemoryReport { sessions_max: 75, parts, resident_bytes: Some(5 << 20), machine });
     let wanted = "\
 what      used  bound
 sessions    2K    10M
 queue      100     2M
 sum         2K    12M
+at most 75 clients come in at once
 the process takes 5M
 the machine has 64M, of which 44M are to be had
 ";
@@ -201,7 +203,7 @@ the machine has 64M, of which 44M are to be had
         r#"{"parts":[{"name":"sessions","used_bytes":2048,"bound_bytes":10485760},"#,
         r#"{"name":"queue","used_bytes":100,"bound_bytes":2097152}],"#,
         r#""used_bytes":2148,"bound_bytes":12582912,"resident_bytes":5242880,"#,
-        r#""machine_bytes":67108864,"machine_available_bytes":46137344}"#,
+        r#""machine_bytes":67108864,"machine_available_bytes":46137344,"sessions_max":75}"#,
         "\n"
     );
     assert_eq!(report.json(), json);

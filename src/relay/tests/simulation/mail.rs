@@ -7,7 +7,7 @@ use super::world::World;
 use crate::config::Service;
 use crate::mail::{Address, Domain, Envelope, QueueId};
 use crate::relay::intake::{Bearer, Intake, Source};
-use crate::relay::{Door, FrontDesk, Receipt, Safe, policy};
+use crate::relay::{Door, FrontDesk, Incoming, Receipt, Safe, policy};
 use crate::smtp::server::{Action, Peer, Session, Settings};
 use crate::smtp::{Enhanced, Reply};
 use crate::spool::{Bounds, DomainLog};
@@ -94,7 +94,13 @@ impl World {
         let id = QueueId::from_u64(token as u64).expect("a small number");
         let (fates, local_sender) = (BTreeMap::new(), !outside);
         self.ledger.add(Letter { id, body, fates, told: Told::Nothing, local_sender, deleted: false });
-        let desk = FrontDesk::new(self.office.config().clone(), door, Default::default(), Default::default());
+        let desk = FrontDesk::new(
+            self.office.config().clone(),
+            door,
+            Default::default(),
+            Default::default(),
+            &Incoming::new(usize::MAX),
+        );
         let settings = Settings::new(desk.greeting_name());
         let mut session = Session::new(settings, Peer { ip: client.parse().unwrap() }, self.now.mono);
         session.resolved(self.now.mono, None);
