@@ -70,6 +70,58 @@ pub(super) fn duration(text: &str) -> Duration {
     Duration::from_secs(seconds.parse().expect("a number"))
 }
 
+/// Who plays a dialogue against a session.
+pub(super) trait Player {
+    /// The kinds of step in which the peer speaks.
+    const PEER: [&'static str; 2];
+
+    /// Whether a step looks at what the session did, so that there may be something to look at.
+    fn looks(step: &Step<'_>) -> bool;
+
+    fn step(&mut self, step: &Step<'_>);
+
+    /// Hands the session what the peer has said.
+    fn pump(&mut self);
+
+    /// Nothing that the session did was left out; `when` follows the way of playing.
+    fn nothing_left(&mut self, when: &str);
+
+    /// Plays all steps. What the peer says in lines that follow one another arrives together.
+    fn play_steps(&mut self, steps: &[Step<'_>]) {
+        let mut spoke = false;
+        for step in steps {
+            let speaks = Self::PEER.contains(&step.kind);
+            if spoke && !speaks {
+                self.pump();
+            }
+            if !(Self::looks(step) || spoke && speaks) {
+                self.nothing_left(&format!("before line {}", step.number));
+            }
+            self.step(step);
+            spoke = speaks;
+        }
+        self.pump();
+        self.nothing_left("at the end");
+    }
+}
+
+/// What the peer says in a step.
+pub(super) fn said(step: &Step<'_>) -> Vec<u8> {
+    let mut said = bytes(step.text);
+    if step.kind.ends_with(':') {
+        said.extend(b"\r\n");
+    }
+    said
+}
+
+/// The next line of `output`, without its end.
+pub(super) fn take_line(output: &mut Vec<u8>) -> String {
+    let end = output.windows(2).position(|w| w == b"\r\n");
+    let Some(end) = end else { return "(nothing)".to_owned() };
+    let line: Vec<u8> = output.drain(..end + 2).collect();
+    shown(&line[..end])
+}
+
 /// How bytes are cut before they are handed in.
 #[derive(Clone, Debug)]
 pub(super) enum Pieces {

@@ -4,7 +4,7 @@
 use super::*;
 use crate::mail::{Address, Body, ReversePath};
 use crate::smtp::sasl::Credentials;
-use crate::smtp::script::{self, Pieces, Step};
+use crate::smtp::script::{self, Pieces, Player, Step};
 
 /// Plays `script` in all ways; we are bcd.com.
 pub(super) fn play(script: &str) {
@@ -13,7 +13,8 @@ pub(super) fn play(script: &str) {
         session.record_transcript();
         let now = Instant::ORIGIN;
         let (unread, output) = (Vec::new(), Vec::new());
-        Player { session, now, pieces, unread, output, events: VecDeque::new(), way }.play(script);
+        let mut player = Client { session, now, pieces, unread, output, events: VecDeque::new(), way };
+        player.play_steps(&script::steps(script));
     }
 }
 
@@ -23,7 +24,7 @@ pub(super) fn envelope<'a>(to: impl IntoIterator<Item = &'a str>) -> Envelope {
     Envelope::plain(from, to.into_iter().map(|text| Address::parse(text).unwrap()))
 }
 
-struct Player {
+struct Client {
     session: Session,
     now: Instant,
     pieces: Pieces,
@@ -33,30 +34,18 @@ struct Player {
     way: String,
 }
 
-impl Player {
-    fn play(&mut self, script: &str) {
-        let mut spoke = false;
-        for step in script::steps(script) {
-            let speaks = matches!(step.kind, "S:" | "S~");
-            if spoke && !speaks {
-                self.pump();
-            }
-            if !(matches!(step.kind, "C:" | "E:") || spoke && speaks) {
-                self.nothing_left(&format!("{}, before line {}", self.way, step.number));
-            }
-            self.step(&step);
-            spoke = speaks;
-        }
-        self.pump();
-        self.nothing_left(&format!("{}, at the end", self.way));
+impl Player for Client {
+    const PEER: [&'static str; 2] = ["S:", "S~"];
+
+    fn looks(step: &Step<'_>) -> bool {
+        matches!(step.kind, "C:" | "E:")
     }
 
-    fn step(&mut self, step: &Step) {
+    fn step(&mut self, step: &Step<'_>) {
         let place = format!("{}, line {}: {}", self.way, step.number, step.text);
         match step.kind {
-            "S:" => self.unread.extend([script::bytes(step.text), b"\r\n".to_vec()].concat()),
-            "S~" => self.unread.extend(script::bytes(step.text)),
-            "C:" => assert_eq!(self.next_line(), step.text, "{place}"),
+            "S:" | "S~" => self.unread.extend(script::said(step)),
+            "C:" => assert_eq!(script::take_line(&mut self.output), step.text, "{place}"),
             "E:" => {
                 let event = self.next_event().map(|event| told(&event)).unwrap_or_default();
                 assert_eq!(event, step.text, "{place}");
@@ -76,6 +65,23 @@ impl Player {
         self.collect();
     }
 
+    fn pump(&mut self) {
+        while !self.unread.is_empty() {
+            let piece: Vec<u8> = self.unread.drain(..self.pieces.next(self.unread.len())).collect();
+            self.session.input(self.now, &piece);
+            self.derive();
+            self.collect();
+        }
+    }
+
+    fn nothing_left(&mut self, when: &str) {
+        let line = script::take_line(&mut self.output);
+        assert_eq!(line, "(nothing)", "{}, {when}: something is said", self.way);
+        assert_eq!(self.next_event(), None, "{}, {when}: an event is left", self.way);
+    }
+}
+
+impl Client {
     fn driver(&mut self, what: &str) {
         let (verb, rest) = what.split_once(' ').unwrap_or((what, ""));
         match verb {
@@ -116,15 +122,6 @@ impl Player {
         }
     }
 
-    fn pump(&mut self) {
-        while !self.unread.is_empty() {
-            let piece: Vec<u8> = self.unread.drain(..self.pieces.next(self.unread.len())).collect();
-            self.session.input(self.now, &piece);
-            self.derive();
-            self.collect();
-        }
-    }
-
     /// Salts the password that the server asks for, where that is what happened last.
     fn derive(&mut self) {
         let events: Vec<Event> = std::iter::from_fn(|| self.session.next_event()).collect();
@@ -144,18 +141,6 @@ impl Player {
         let output = self.session.output().to_vec();
         self.output.extend(&output);
         self.session.sent(output.len());
-    }
-
-    fn next_line(&mut self) -> String {
-        let end = self.output.windows(2).position(|w| w == b"\r\n");
-        let Some(end) = end else { return "(nothing)".to_owned() };
-        let line: Vec<u8> = self.output.drain(..end + 2).collect();
-        script::shown(&line[..end])
-    }
-
-    fn nothing_left(&mut self, place: &str) {
-        assert_eq!(self.next_line(), "(nothing)", "{place}: something is said");
-        assert_eq!(self.next_event(), None, "{place}: an event is left");
     }
 }
 

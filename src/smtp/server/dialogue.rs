@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::smtp::sasl::Verifier;
-use crate::smtp::script::{self, Pieces, Step};
+use crate::smtp::script::{self, Pieces, Player, Step};
 
 /// A house that hosts bcd.com: `nobody` is unknown, `later` is busy, and refused.example may not send.
 pub(super) struct House;
@@ -69,12 +69,12 @@ pub(super) fn play_with(settings: Settings, script: &str) {
         let session = Session::new(settings.clone(), peer, Instant::ORIGIN);
         let (now, unread) = (Instant::ORIGIN, Vec::new());
         let (content, actions) = (Vec::new(), VecDeque::new());
-        let mut player = Player { session, now, pieces, unread, content, actions, output: Vec::new(), way };
+        let mut player = Server { session, now, pieces, unread, content, actions, output: Vec::new(), way };
         player.play(script);
     }
 }
 
-struct Player {
+struct Server {
     session: Session,
     now: Instant,
     pieces: Pieces,
@@ -86,7 +86,7 @@ struct Player {
     way: String,
 }
 
-impl Player {
+impl Server {
     fn play(&mut self, script: &str) {
         let steps = script::steps(script);
         let unnamed = steps.first().is_none_or(|step| step.text != "naming");
@@ -95,40 +95,7 @@ impl Player {
             self.session.resolved(self.now, None);
         }
         self.collect();
-        let mut spoke = false;
-        for step in &steps {
-            let speaks = matches!(step.kind, "C:" | "C~");
-            if spoke && !speaks {
-                self.pump();
-            }
-            let expects = matches!(step.kind, "S:" | "A:") || step.text == "naming";
-            if !(expects || spoke && speaks) {
-                self.nothing_left(&format!("{}, before line {}", self.way, step.number));
-            }
-            self.step(step);
-            spoke = speaks;
-        }
-        self.pump();
-        self.nothing_left(&format!("{}, at the end", self.way));
-    }
-
-    fn step(&mut self, step: &Step) {
-        let place = format!("{}, line {}: {}", self.way, step.number, step.text);
-        match step.kind {
-            "C:" => self.unread.extend([script::bytes(step.text), b"\r\n".to_vec()].concat()),
-            "C~" => self.unread.extend(script::bytes(step.text)),
-            "S:" => assert_eq!(self.next_line().trim_end(), step.text, "{place}"),
-            "A:" => assert_eq!(self.actions.pop_front().unwrap_or_default(), step.text, "{place}"),
-            "@" => {
-                self.now += script::duration(step.text);
-                self.session.timeout(self.now);
-            }
-            "H:" => self.house(step.text),
-            other => panic!("{place}: step {other}"),
-        }
-        if !matches!(step.kind, "C:" | "C~") {
-            self.collect();
-        }
+        self.play_steps(&steps);
     }
 
     fn house(&mut self, what: &str) {
@@ -154,19 +121,6 @@ impl Player {
         }
         self.collect();
         self.pump();
-    }
-
-    /// Hands the session what it takes of what the client sent.
-    fn pump(&mut self) {
-        while !self.unread.is_empty() {
-            let piece = self.pieces.next(self.unread.len());
-            let used = self.session.input(self.now, &House, &self.unread[..piece]);
-            self.unread.drain(..used);
-            self.collect();
-            if used == 0 {
-                return;
-            }
-        }
     }
 
     fn collect(&mut self) {
@@ -221,14 +175,49 @@ impl Player {
     }
 
     fn next_line(&mut self) -> String {
-        let end = self.output.windows(2).position(|w| w == b"\r\n");
-        let Some(end) = end else { return "(nothing)".to_owned() };
-        let line: Vec<u8> = self.output.drain(..end + 2).collect();
-        script::shown(&line[..end]).replace("\\\"", "\"").replace("\\'", "'")
+        script::take_line(&mut self.output).replace("\\\"", "\"").replace("\\'", "'")
+    }
+}
+
+impl Player for Server {
+    const PEER: [&'static str; 2] = ["C:", "C~"];
+
+    fn looks(step: &Step<'_>) -> bool {
+        matches!(step.kind, "S:" | "A:") || step.text == "naming"
     }
 
-    fn nothing_left(&mut self, place: &str) {
-        assert_eq!(self.next_line(), "(nothing)", "{place}: output is left");
-        assert_eq!(self.actions.pop_front(), None, "{place}: an action is left");
+    fn step(&mut self, step: &Step<'_>) {
+        let place = format!("{}, line {}: {}", self.way, step.number, step.text);
+        match step.kind {
+            // The session has it when its next other step comes.
+            "C:" | "C~" => return self.unread.extend(script::said(step)),
+            "S:" => assert_eq!(self.next_line().trim_end(), step.text, "{place}"),
+            "A:" => assert_eq!(self.actions.pop_front().unwrap_or_default(), step.text, "{place}"),
+            "@" => {
+                self.now += script::duration(step.text);
+                self.session.timeout(self.now);
+            }
+            "H:" => self.house(step.text),
+            other => panic!("{place}: step {other}"),
+        }
+        self.collect();
+    }
+
+    /// Hands over what the session takes of it.
+    fn pump(&mut self) {
+        while !self.unread.is_empty() {
+            let piece = self.pieces.next(self.unread.len());
+            let used = self.session.input(self.now, &House, &self.unread[..piece]);
+            self.unread.drain(..used);
+            self.collect();
+            if used == 0 {
+                return;
+            }
+        }
+    }
+
+    fn nothing_left(&mut self, when: &str) {
+        assert_eq!(self.next_line(), "(nothing)", "{}, {when}: output is left", self.way);
+        assert_eq!(self.actions.pop_front(), None, "{}, {when}: an action is left", self.way);
     }
 }
