@@ -77,10 +77,11 @@ pub async fn serve(station: Rc<Station>, stream: Async<TcpStream>, door: Door, g
 
 /// AUTH, where anybody has a password.
 fn auth_offer(station: &Station, desk: &FrontDesk) -> Option<AuthOffer> {
-    let mut nonce = [0; 32];
-    entropy::fill(&mut nonce);
-    let offer = AuthOffer { nonce, secret: station.secret, in_the_clear: desk.takes_plaintext_auth() };
-    desk.has_users().then_some(offer)
+    desk.has_users().then(|| {
+        let mut nonce = [0; 32];
+        entropy::fill(&mut nonce);
+        AuthOffer { nonce, secret: station.secret, in_the_clear: desk.takes_plaintext_auth() }
+    })
 }
 
 struct Visit {
