@@ -13,8 +13,8 @@ use crate::limits::{
 };
 use crate::mail::reading::{Summary, text_lines};
 use crate::mail::{Address, Domain, LocalPart};
+use crate::os::files;
 use crate::os::letters::{Letter, read_head, remove};
-use crate::os::{clock, files};
 use crate::relay::policy::{Place, place};
 use crate::tasks::station::Station;
 
@@ -171,16 +171,15 @@ async fn delete(station: &Station, mailbox: &Address, number: Option<u64>) -> Re
             messages += take_out(station, mailbox, vec![letter]).await?;
         }
         None => {
-            let now = clock::wall();
-            loop {
-                let mut letters = list(station, mailbox).await?;
-                letters.retain(|letter| letter.arrived <= now);
-                if letters.is_empty() {
-                    break;
-                }
+            let mut letters = list(station, mailbox).await?;
+            // By the files' own times: the clock may have been put back since.
+            let newest = letters.iter().map(|letter| letter.arrived).max().unwrap_or_default();
+            while !letters.is_empty() {
                 for some in letters.chunks(MAILBOX_LISTED_AT_ONCE) {
                     messages += take_out(station, mailbox, some.to_vec()).await?;
                 }
+                letters = list(station, mailbox).await?;
+                letters.retain(|letter| letter.arrived <= newest);
             }
         }
     }
