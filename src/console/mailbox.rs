@@ -144,11 +144,11 @@ impl LetterReport {
         let LetterLine { number, arrived, bytes, summary } = &self.letter;
         if self.page == 1 {
             let rows = [
-                ("from", clean(&summary.from)),
-                ("to", clean(&summary.to)),
-                ("date", clean(&summary.date)),
+                ("from", shown(&summary.from)),
+                ("to", shown(&summary.to)),
+                ("date", shown(&summary.date)),
                 ("arrived", format!("{}, {} bytes", arrived.rfc5322(), bytes)),
-                ("subject", clean(&summary.subject)),
+                ("subject", shown(&summary.subject)),
             ];
             let rows: Vec<(String, String)> = rows.map(|(name, value)| (name.to_owned(), value)).into();
             pairs(out, width, &rows);
@@ -174,6 +174,11 @@ impl LetterReport {
         value["lines"] = json!(self.lines);
         value
     }
+}
+
+/// A field that the message does not have is a dash.
+fn shown(field: &str) -> String {
+    if field.is_empty() { "-".to_owned() } else { clean(field) }
 }
 
 /// At most so many columns of foreign text; what is cut off is shown by three dots.

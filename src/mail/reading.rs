@@ -55,11 +55,18 @@ pub fn text_lines(message: &[u8]) -> Vec<String> {
                 &body.unwrap_or_else(|_| String::from_utf8_lossy(part.raw_bytes).into_owned()),
             ));
         } else {
-            let name = part.ctype.params.get("name").map(|name| format!(" {name:?}")).unwrap_or_default();
+            let name = file_name(part).map(|name| format!(" {name:?}")).unwrap_or_default();
             text.push(format!("[{kind}{name}, {} bytes as they came, not shown]", part.raw_bytes.len()));
         }
     }
     text
+}
+
+/// What its sender calls a part (RFC 2183 §2.3, or the older way).
+fn file_name(part: &ParsedMail) -> Option<String> {
+    let disposition = part.get_content_disposition();
+    let name = disposition.params.get("filename").or_else(|| part.ctype.params.get("name"));
+    name.map(|name| one_line(name, DISPLAY_NAME_CHARS_MAX))
 }
 
 /// Text that is meant to be read as it is: the parts of a report too (RFC 3462, RFC 3464).
@@ -117,6 +124,9 @@ mod tests {
             "{text:?}"
         );
         assert_eq!(text[3..], ["Final-Recipient: rfc822;b9@bcd.com"]);
+        let newer =
+            "Content-Type: application/pdf\nContent-Disposition: attachment; filename=bill.pdf\n\nx\n";
+        assert!(text_lines(newer.as_bytes())[0].starts_with("[application/pdf \"bill.pdf\", "));
     }
 
     #[test]
