@@ -117,15 +117,14 @@ fn has_authority_mark(mut fields: Der<'_>) -> bool {
 
 /// `YYMMDDhhmmssZ` or `YYYYMMDDhhmmssZ` (§4.1.2.5).
 fn time(tag: u8, text: &str) -> Option<WallTime> {
-    let text = match tag {
+    let text = text.strip_suffix('Z')?;
+    let digits = match tag {
         UTC_TIME if text.as_bytes().first()? >= &b'5' => format!("19{text}"),
         UTC_TIME => format!("20{text}"),
         GENERALIZED_TIME => text.to_owned(),
         _ => return None,
     };
-    let civil = jiff::civil::DateTime::strptime("%Y%m%d%H%M%SZ", &text).ok()?;
-    let seconds = jiff::tz::Offset::UTC.to_timestamp(civil).ok()?.as_second();
-    Some(WallTime::from_unix_seconds(u64::try_from(seconds).ok()?))
+    WallTime::parse_digits(&digits)
 }
 
 /// Elements of DER, one after another.

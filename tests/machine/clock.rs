@@ -1,7 +1,9 @@
 //! A box whose own clock has no battery: it takes mail at once, is set by its time servers, and begins the next
 //! time from what it knew.
 
-use jiff::Timestamp;
+use std::time::SystemTime;
+
+use stagepost::time::WallTime;
 
 use crate::lab::peers::chrony;
 use crate::lab::{PC, XYZ};
@@ -38,13 +40,13 @@ fn a_clock_without_battery_is_set_and_its_time_is_kept() {
 }
 
 /// The box's time, in seconds since 1970.
-fn seconds(machine: &mut Appliance) -> i64 {
+fn seconds(machine: &mut Appliance) -> u64 {
     let clock = machine.say("show clock --json");
     let time = clock.split(r#""time":""#).nth(1).and_then(|rest| rest.split('"').next());
-    time.unwrap_or_else(|| panic!("{clock}")).parse::<Timestamp>().unwrap().as_second()
+    WallTime::parse_rfc3339(time.unwrap_or_else(|| panic!("{clock}"))).unwrap().unix_seconds()
 }
 
 /// This machine's.
-fn now() -> i64 {
-    Timestamp::now().as_second()
+fn now() -> u64 {
+    SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs()
 }

@@ -10,9 +10,8 @@ use crate::rig::{Appliance, Site};
 /// From power-on to `220`, the kernel started directly, and through the boot loader.
 const DIRECT: Duration = Duration::from_secs(4);
 const FLASHED: Duration = Duration::from_secs(9);
-/// Of which from the program's first instruction, half of it until its addresses are up: 90 ms are asked of the
-/// network whether somebody else has them.
-const PROGRAM_MS: u64 = 750;
+/// Of which from the program's first instruction.
+const PROGRAM_MS: u64 = 500;
 /// A machine that does other things beside needs more than one try.
 const TRIES: usize = 5;
 
