@@ -50,7 +50,7 @@ pub struct Guests {
 #[derive(Debug)]
 struct Seat {
     place: IpAddr,
-    /// Some domain's `client` line names it.
+    /// Some domain's `client` line names it, or it has authenticated as a user.
     known: bool,
     /// When something came from it last.
     heard: Instant,
@@ -157,6 +157,11 @@ impl Guests {
     /// A guest is about something else now.
     pub fn does(&mut self, id: GuestId, doing: Doing) {
         self.seats.get_mut(&id).into_iter().for_each(|seat| seat.doing = doing);
+    }
+
+    /// A guest has authenticated: it is no stranger any more.
+    pub fn becomes_user(&mut self, id: GuestId) {
+        self.seats.get_mut(&id).into_iter().for_each(|seat| seat.known = true);
     }
 
     /// A message of a guest was accepted.
@@ -317,6 +322,16 @@ mod tests {
             let seated = guests.seat(at(SESSION_FRUITLESS_S), known(), false).unwrap();
             assert_eq!(seated.gives_way, Some(ids[1]), "the first brought mail, {doing:?}");
         }
+    }
+
+    #[test]
+    fn a_user_who_has_authenticated_is_no_stranger() {
+        let (mut guests, ids) = all_busy(Doing::Talking);
+        guests.becomes_user(ids[0]);
+        let seated = guests.seat(at(1), known(), false).unwrap();
+        assert_eq!(seated.gives_way, None, "a stranger's place is free");
+        let seated = guests.seat(at(100), known(), false).unwrap();
+        assert_eq!(seated.gives_way, Some(ids[1]), "he was idle for as long, and stays");
     }
 
     #[test]

@@ -45,6 +45,11 @@ impl Guest {
         self.station.guests.borrow_mut().does(self.id, doing);
     }
 
+    /// It has authenticated as a user of ours.
+    pub fn becomes_user(&self) {
+        self.station.guests.borrow_mut().becomes_user(self.id);
+    }
+
     /// A message of it was accepted.
     pub fn brought_mail(&self) {
         self.station.guests.borrow_mut().brought_mail(self.id, clock::mono());

@@ -185,6 +185,7 @@ impl Visit {
                     log::warn!("{}: AUTH failed for {user:?}", self.desk.door().client);
                 }
                 Action::Authenticated(user) => {
+                    self.guest.becomes_user();
                     log::info!("{}: authenticated as {user}", self.desk.door().client);
                 }
                 Action::SpeaksTls => log::warn!(
