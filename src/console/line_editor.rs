@@ -53,6 +53,8 @@ pub struct LineEditor {
     recalled: Option<(usize, Vec<char>)>,
     verbatim: bool,
     rung: bool,
+    /// The bell has told that the line is full: of an endless one it tells once, however it comes in.
+    full: bool,
     out: Vec<u8>,
 }
 
@@ -72,6 +74,7 @@ impl LineEditor {
             recalled: None,
             verbatim: false,
             rung: false,
+            full: false,
             out: Vec::new(),
         }
     }
@@ -152,6 +155,7 @@ impl LineEditor {
         self.cursor = 0;
         self.recalled = None;
         self.verbatim = false;
+        self.full = false;
     }
 
     /// Once for each piece of input: garbage must not become a storm of bells.
@@ -214,7 +218,10 @@ impl LineEditor {
 
     fn insert(&mut self, c: char) {
         if self.line.len() >= CONSOLE_LINE_CHARS_MAX {
-            return self.bell();
+            if !std::mem::replace(&mut self.full, true) {
+                self.bell();
+            }
+            return;
         }
         self.line.insert(self.cursor, c);
         self.cursor += 1;
@@ -226,6 +233,7 @@ impl LineEditor {
             return self.bell();
         }
         self.line.drain(range.start..end);
+        self.full = false;
         self.cursor = range.start;
     }
 

@@ -30,8 +30,8 @@ const AUTHORITY: &str = "authority.pem";
 
 const CERTIFICATE_ASKED: &str = "The certificate, those above it and the private key, in PEM, in any order;\n\
                                  then a line with a dot. Nothing of it is shown.\n";
-const AUTHORITY_ASKED: &str = "Certificates of authorities in PEM, in the place of all before, then a line\n\
-                               with a dot. Nothing of it is shown.\n";
+const AUTHORITY_ASKED: &str = "Certificates of authorities in PEM, in the place of all before;\n\
+                               then a line with a dot. Nothing of it is shown.\n";
 
 /// `import certificate DOMAIN`.
 ///

@@ -71,7 +71,7 @@ fn a_box_comes_back_whole_from_its_pasted_export() {
 
 #[test]
 fn a_console_that_is_left_alone_is_logged_out_and_one_that_takes_nothing_holds_up_no_mail() {
-    let Some(site) = Site::new("pc") else { return };
+    let Some(site) = Site::long("pc") else { return };
     let postfix = Mta::postfix(&site.remote, "xyz.com", DNS);
     let mut machine = site.power_on(site.disk("left.img"), &[]);
     machine.configure(&["box console logout 10s"]);

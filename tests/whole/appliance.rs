@@ -336,3 +336,17 @@ fn the_serial_console_and_one_of_the_socket_hear_of_each_other() {
     other.shows("it runs for good");
     box_.says("confirm", "nothing is on trial");
 }
+
+#[test]
+fn a_console_that_is_left_alone_is_logged_out() {
+    let Some(world) = world(&["203.0.113.1/24", "203.0.113.70/24"]) else { return };
+    let mut box_ =
+        Appliance::with_config(&world.device, &format!("{}box console logout 10s\n", two_domains()));
+    box_.says("exit", "Password: ");
+    box_.says(PASSWORD, "`exit` ends");
+    box_.terminal.type_keys(b"set domain bcd.com mailbox ");
+    box_.terminal.shows("nobody touched a key for a while: logged out");
+    box_.terminal.shows("Password: ");
+    box_.says(PASSWORD, "`exit` ends");
+    box_.says("show changes", "nothing has changed");
+}

@@ -231,3 +231,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_endless_line_rings_once_however_it_comes_in() {
+    let mut editor = LineEditor::new(80);
+    editor.begin("", Mode::Secret);
+    let bells = |editor: &mut LineEditor, keys: &[u8]| {
+        keys.chunks(16).for_each(|piece| drop(editor.input(piece)));
+        editor.take_output().iter().filter(|byte| **byte == BELL).count()
+    };
+    assert_eq!(bells(&mut editor, &[b'x'; 10_000]), 1);
+    assert_eq!(bells(&mut editor, b"\x7fxx"), 1, "there was room again, and then there was none");
+    assert_eq!(editor.input(b"\r").1, Some(Event::Line("x".repeat(CONSOLE_LINE_CHARS_MAX))));
+}

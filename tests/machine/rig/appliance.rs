@@ -121,7 +121,7 @@ impl Appliance {
     #[track_caller]
     pub fn pastes(&mut self, line: &str, text: &str) -> String {
         self.type_keys(format!("{line}\r").as_bytes());
-        self.expect("a line with a dot");
+        self.expect_one_of(&["Nothing of it is shown.", "a line with a dot:"]);
         self.paste(text.replace("\r\n", "\n").replace('\n', "\r").as_bytes());
         self.paste(b"\r.\r");
         self.expect("> ")
