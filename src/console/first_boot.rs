@@ -2,9 +2,12 @@
 //! message. Pure: a line in, the next question out. Danger: nothing is written before the operator has seen
 //! all of it and said yes.
 
+use std::net::IpAddr;
+
 use crate::config::argument::Argument;
+use crate::config::grammar::{one_of, shown};
 use crate::config::text::{build, parse_statement, print};
-use crate::config::{Config, Statement};
+use crate::config::{Config, IpLen, IpNet, Statement};
 use crate::mail::{Address, Domain, LocalPart};
 
 /// The questions, in their order.
@@ -139,6 +142,10 @@ impl Dialogue {
             self.answers.pop();
             return Next::Ask;
         }
+        if matches!(line, "?" | "help") {
+            let how = "answer the question, or write `back` for the one before; ^C leaves for the commands";
+            return Next::Again(how.to_owned());
+        }
         let line = if line.is_empty() { self.usual().unwrap_or_default() } else { line.to_owned() };
         if self.question() == Question::Agreement {
             return self.agree(&line);
@@ -189,6 +196,12 @@ impl Dialogue {
         }
     }
 
+    /// Whether a NIC can be had: it is there, a VLAN of it, or what there is could not be told.
+    fn has_nic(&self, name: &str) -> bool {
+        let wire = name.split_once('.').map_or(name, |(wire, _)| wire);
+        name == "none" || self.nics.is_empty() || self.nics.iter().any(|nic| nic == wire || nic == name)
+    }
+
     /// The statements that the answers so far make.
     fn lines(&self) -> Result<Vec<String>, String> {
         let mut lines = Vec::new();
@@ -203,11 +216,15 @@ impl Dialogue {
                 }
                 (_, "") | (Question::Recipient | Question::Agreement, _) => {}
                 (Question::Name, name) => lines.push(format!("box name {name}")),
+                (Question::Interface, nic) if !self.has_nic(nic) => {
+                    let nics: Vec<&str> = self.nics.iter().map(String::as_str).chain(["none"]).collect();
+                    return Err(format!("there is no NIC `{}`; write {}", shown(nic), one_of(&nics)));
+                }
                 (Question::Interface, nic) => lines.push(format!("box interface {nic}")),
                 (Question::Address, ip) => lines.push(format!("box address {ip}")),
                 (Question::Gateway, ip) => lines.push(format!("box gateway {ip}")),
                 (Question::Nameservers, all) => {
-                    lines.extend(all.split_whitespace().map(|ip| format!("box nameserver {ip}")));
+                    lines.extend(servers(all).map(|ip| format!("box nameserver {ip}")));
                 }
                 (Question::Domain, name) => drop(Domain::read(name)?),
                 (Question::DomainAddress, ip) => {
@@ -230,6 +247,7 @@ impl Dialogue {
             statements.extend(parse_statement(&line)?.map(|statement| (1, statement)));
         }
         let config = build(&statements).map_err(|found| found[0].what.clone())?;
+        reachable_router(&config)?;
         Ok(Setup { config, test: self.test()? })
     }
 
@@ -243,6 +261,29 @@ impl Dialogue {
         let from = Address::new(LocalPart::read("postmaster")?, Domain::read(domain)?);
         Ok(Some((from, Address::read(to)?)))
     }
+}
+
+/// The name servers of an answer, with blanks or commas between.
+fn servers(all: &str) -> impl Iterator<Item = &str> {
+    all.split(|c: char| c == ',' || c.is_whitespace()).filter(|server| !server.is_empty())
+}
+
+/// A router that no address of the box reaches is a mistyped one; a network of one address says nothing of it.
+fn reachable_router(config: &Config) -> Result<(), String> {
+    for gateway in &config.machine.gateways {
+        let own = config.machine.addresses.iter().find(|own| own.ip.is_ipv4() == gateway.is_ipv4());
+        let Some(IpLen { ip, len: Some(len) }) = own.copied() else { continue };
+        let whole = if ip.is_ipv4() { 32 } else { 128 };
+        if len < whole && !(IpNet { ip, len }).contains(*gateway) && !is_link_local(*gateway) {
+            return Err(format!("{gateway} is not in the network of {ip}/{len}; name a router that is"));
+        }
+    }
+    Ok(())
+}
+
+/// A router of an IPv6 link may go by its own address on that (RFC 4291 §2.5.6).
+fn is_link_local(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
 }
 
 #[cfg(test)]

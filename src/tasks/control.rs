@@ -136,8 +136,12 @@ pub async fn command(
         Ok(report) if json => talk.print(&report.json()).await?,
         Ok(report) => talk.print(&report.text(talk.width)).await?,
         Err(what) => {
-            let text = if json { error_json(&what) } else { format!("{what}\n") };
-            talk.complain(&text).await?;
+            match json {
+                true => talk.complain(&error_json(&what)).await?,
+                // Scripts get a line for each thing that is wrong, a terminal as many as it takes.
+                false if talk.is_interactive() => talk.print_wrapped_lines(&what).await?,
+                false => talk.complain(&format!("{what}\n")).await?,
+            }
             return Ok(exit::FAILURE);
         }
     }

@@ -15,7 +15,7 @@ const ANSWERS: [&str; 9] = [
     "",
     "192.0.2.1/24",
     "192.0.2.254",
-    "192.0.2.53 192.0.2.54",
+    "192.0.2.53, 192.0.2.54",
     "bcd.com",
     "192.0.2.70/24",
     "192.168.7.0/24",
@@ -66,6 +66,17 @@ fn a_wrong_answer_is_told_why_and_asked_again() {
             "no length",
             &["a.com", "eth0", "192.0.2.1"],
             "the length of the prefix is missing, which the box needs to add 192.0.2.1 to eth0; write it as 192.0.2.1/24",
+        ),
+        ("no such NIC", &["a.com", "eth9"], "there is no NIC `eth9`; write eth0, eth1 or none"),
+        (
+            "a router elsewhere",
+            &["a.com", "eth1.20", "10.0.2.15/24", "10.0.3.1"],
+            "10.0.3.1 is not in the network of 10.0.2.15/24; name a router that is",
+        ),
+        (
+            "a question",
+            &["?"],
+            "answer the question, or write `back` for the one before; ^C leaves for the commands",
         ),
         ("two words", &["a.com b.com"], "`b.com` is too much; the form is `box name HOST`"),
         (
