@@ -4,12 +4,17 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use dlmalloc::GlobalDlmalloc;
 use log::LevelFilter;
 use stagepost::cli::{self, Invocation};
 use stagepost::console::exit;
 use stagepost::os::{init, logging};
 use stagepost::tools::{self, Told};
 use stagepost::{caller, daemon};
+
+/// The C library's own maps and unmaps memory with every session; this one keeps what it has at hand.
+#[global_allocator]
+static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 
 fn main() -> ExitCode {
     if init::is_first() {
