@@ -72,14 +72,18 @@ start_postfix() {
     await listens 127.0.0.2 25
 }
 
-# start_stagepost STATEMENT...: three domains whose mail goes to the sink, and these statements.
+# The address of the nth domain.
+address() { if [ "$1" -le 9 ]; then echo "127.0.0.7$1"; else echo "127.7.$(($1 / 250)).$(($1 % 250 + 1))"; fi; }
+
+# start_stagepost STATEMENT...: DOMAINS domains (default 3) whose mail goes to the sink, and these statements.
 start_stagepost() {
+    local n
     mkdir -p "$DISK/stagepost"
     {
         printf 'box name relay.test\nbox address 127.0.0.3\nbox port submission off\nbox port submissions off\n'
-        for n in 1 2 3; do
-            printf 'domain d%s.test address 127.0.0.7%s\ndomain d%s.test client 127.0.0.0/8\n' $n $n $n
-            printf 'domain d%s.test route default %s\n' $n $SINK
+        for n in $(seq "${DOMAINS:-3}"); do
+            printf 'domain d%s.test address %s\ndomain d%s.test client 127.0.0.0/8\n' "$n" "$(address "$n")" "$n"
+            printf 'domain d%s.test route default %s\n' "$n" $SINK
         done
         [ $# = 0 ] || printf '%s\n' "$@"
     } >"$DISK/stagepost/config"
