@@ -2,7 +2,8 @@
 
 use stagepost::config::candidate::Store;
 use stagepost::config::grammar::Spelling;
-use stagepost::config::{Config, parse, print, text, words};
+use stagepost::config::{Config, parse, print, saved, text, words};
+use stagepost::console::carried;
 
 pub fn config(data: &[u8]) {
     match parse(data) {
@@ -17,7 +18,26 @@ pub fn config(data: &[u8]) {
             }
         }
     }
+    saved_and_pasted(data);
     statements(&String::from_utf8_lossy(data));
+}
+
+/// The same as a saved configuration, of which a part may be of a later version, and as a paste with keys in it.
+fn saved_and_pasted(data: &[u8]) {
+    if let Ok((config, _)) = saved::read(data) {
+        let printed = print(&config);
+        assert_eq!(
+            saved::read(printed.as_bytes()).map(|(again, _)| again).as_ref(),
+            Ok(&config),
+            "{printed}"
+        );
+    }
+    match carried::part(&String::from_utf8_lossy(data)) {
+        Ok((statements, sections)) => {
+            assert!(sections.iter().all(|section| section.line <= statements.lines().count()));
+        }
+        Err(problems) => assert!(problems.iter().all(|p| !p.to_string().contains(char::is_control))),
+    }
 }
 
 /// The same lines, one after another, as the console takes them.
