@@ -21,7 +21,7 @@ use crate::os::logging::Ring;
 use crate::os::maildir::Maildirs;
 use crate::os::process::Request;
 use crate::os::{clock, crash, entropy, files, process, sockets};
-use crate::relay::{Office, Places};
+use crate::relay::{Capacity, Office, Places};
 use crate::tasks::certificates::Certificates;
 use crate::tasks::clock::{self as timekeeping, Timekeeper};
 use crate::tasks::login::Guard;
@@ -126,6 +126,8 @@ async fn serve(
     future::yield_now().await;
     let timekeeper = Timekeeper::begin(&data, &config, machinist.is_some());
     let mut office = Office::new(config.clone(), entropy::u64());
+    let memory = process::machine_memory().map(|(bytes, _)| bytes);
+    office.keep_within(Capacity::for_memory(memory));
     office.know_steps(timekeeper.steps.borrow().clone());
     open_spools(&mut office, &data, &machinist, &notices).await?;
     let resolver = Resolver::new(entropy::u64());
@@ -150,7 +152,7 @@ async fn serve(
         certificates,
         nic,
         flusher,
-        places: Places::for_memory(process::machine_memory().map(|(bytes, _)| bytes)),
+        places: Places::for_memory(memory),
         clerk,
         outgoing_clerk,
         secret,

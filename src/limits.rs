@@ -360,8 +360,14 @@ pub const ALIAS_STEPS_MAX: usize = 8;
 pub const SMTP_PORT: u16 = 25;
 /// Where TLS comes before everything else (RFC 8314 §3.3).
 pub const SUBMISSIONS_PORT: u16 = 465;
-/// Outgoing connections of all domains together.
+/// Outgoing connections of all domains together, where there is memory for so many.
 pub const OUTGOING_CONNECTIONS_MAX: usize = 200;
+/// The same on the smallest machine.
+pub const OUTGOING_CONNECTIONS_MIN: usize = 20;
+/// What all of them may take of the machine's memory: one part of so many.
+pub const OUTGOING_MEMORY_PARTS: u64 = 8;
+/// What one takes at the most: a piece of the body on its way, as it is and as it is sent, and TLS.
+pub const OUTGOING_CONNECTION_BYTES: usize = 2 * SPOOL_READ_BYTES + TLS_CONNECTION_BYTES;
 /// Outgoing connections of one domain to one next hop.
 pub const LANE_CONNECTIONS_MAX: usize = 10;
 /// How long a host that could not be reached is not tried again for other messages.
@@ -522,8 +528,14 @@ pub const CONTROL_HELLO_WAIT_S: u64 = 10;
 pub const CONTROL_READ_BYTES: usize = 16 * 1024;
 /// Messages of one domain that `show queue` lists.
 pub const QUEUE_SHOWN_MAX: usize = 1000;
-/// Messages in all queues together.
+/// Messages in all queues together, where there is memory for so many.
 pub const QUEUED_MESSAGES_MAX: usize = 200_000;
+/// The same on the smallest machine.
+pub const QUEUED_MESSAGES_MIN: usize = 10_000;
+/// What they may take of the machine's memory: one part of so many.
+pub const QUEUE_MEMORY_PARTS: u64 = 8;
+/// How old the count of them may be, before a message is taken in by it.
+pub const QUEUE_COUNTED_MS: u64 = 1000;
 /// What a message in a queue takes in memory.
 pub const QUEUED_MESSAGE_BYTES: usize = 200;
 /// How much of the data directory's file system the spools of all domains may fill.

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::config::Terms;
-use crate::limits::{LANE_CONNECTIONS_MAX, LANE_CONNECTIONS_START, OUTGOING_CONNECTIONS_MAX};
+use crate::limits::{LANE_CONNECTIONS_MAX, LANE_CONNECTIONS_START};
 use crate::mail::{Domain, QueueId};
 use crate::relay::judge::{Answer, Attempt};
 use crate::relay::route::NextHop;
@@ -89,10 +89,14 @@ impl Dispatch {
         Ok(())
     }
 
-    /// The next lane to connect, where `connections_max` tells each domain's bound. The caller opens the
-    /// connection and ends it with [`Dispatch::closed`].
-    pub fn open_next(&mut self, connections_max: impl Fn(&Domain) -> usize) -> Option<LaneKey> {
-        while self.total < OUTGOING_CONNECTIONS_MAX {
+    /// The next lane to connect, while there are fewer connections than `total_max`, and `connections_max` tells each
+    /// domain's bound. The caller opens the connection and ends it with [`Dispatch::closed`].
+    pub fn open_next(
+        &mut self,
+        total_max: usize,
+        connections_max: impl Fn(&Domain) -> usize,
+    ) -> Option<LaneKey> {
+        while self.total < total_max {
             let key = self.ready.pop_front()?;
             let Some(lane) = self.lanes.get_mut(&key) else { continue };
             lane.listed = false;
@@ -228,7 +232,7 @@ mod tests {
     }
 
     fn open_all(dispatch: &mut Dispatch, max: usize) -> Vec<LaneKey> {
-        std::iter::from_fn(|| dispatch.open_next(|_| max)).collect()
+        std::iter::from_fn(|| dispatch.open_next(200, |_| max)).collect()
     }
 
     #[test]

@@ -85,7 +85,12 @@ impl Intake {
         shares: Vec<Share>,
     ) -> Self {
         let id = office.next_id(now);
-        let stage = Stage::Head(Gatherer::default());
+        let stage = match office.has_room(now.mono) {
+            true => Stage::Head(Gatherer::default()),
+            false => {
+                Stage::Refused(Reply::new(452, Enhanced(4, 3, 1), "too many messages wait here already"))
+            }
+        };
         let weight = office.incoming.begin();
         Intake { id, source, envelope, shares, eight_bit: false, weight, stage }
     }

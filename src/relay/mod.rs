@@ -15,6 +15,7 @@
 
 pub mod active;
 pub mod agenda;
+pub mod capacity;
 pub mod departure;
 pub mod desk;
 pub mod dispatch;
@@ -37,6 +38,7 @@ pub mod sending;
 pub mod storing;
 
 pub use active::{Body, Content};
+pub use capacity::Capacity;
 pub use departure::{Form, Measure};
 pub use desk::FrontDesk;
 pub use dispatch::{Job, LaneKey};

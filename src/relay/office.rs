@@ -6,15 +6,17 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::{Config, DomainConfig};
-use crate::limits::{ACTIVE_MESSAGES_MAX, INCOMING_BYTES_MAX, RESIDENT_CONTENT_BYTES_MAX};
+use crate::limits::{ACTIVE_MESSAGES_MAX, INCOMING_BYTES_MAX, QUEUE_COUNTED_MS, RESIDENT_CONTENT_BYTES_MAX};
 use crate::mail::id::QueueIds;
 use crate::mail::{Address, Domain, QueueId};
 use crate::ntp::{Step, Steps};
 use crate::prng::Prng;
 use crate::relay::active::Active;
 use crate::relay::agenda::Posts;
+use crate::relay::capacity::Capacity;
 use crate::relay::dispatch::Dispatch;
 use crate::relay::incoming::Incoming;
 use crate::relay::judge::Verdict;
@@ -30,6 +32,9 @@ pub struct Office {
     pub(super) config: Rc<Config>,
     pub(super) posts: Posts,
     pub(super) dispatch: Dispatch,
+    pub(super) capacity: Capacity,
+    /// Messages in all queues, and when they were counted.
+    counted: (Instant, usize),
     pub(super) local: VecDeque<LocalJob>,
     pub(super) receipts: Receipts,
     pub(super) ids: QueueIds,
@@ -113,6 +118,8 @@ impl Office {
             config,
             posts: Posts::default(),
             dispatch: Dispatch::default(),
+            capacity: Capacity::for_memory(None),
+            counted: Default::default(),
             local: VecDeque::new(),
             receipts: Receipts::default(),
             ids: QueueIds::new(None, seed),
@@ -125,6 +132,11 @@ impl Office {
             outcomes: Vec::new(),
             steps: Steps::default(),
         }
+    }
+
+    /// Keeps within what the machine has room for.
+    pub fn keep_within(&mut self, capacity: Capacity) {
+        self.capacity = capacity;
     }
 
     /// Opens a domain's post with what its spool held.
@@ -266,6 +278,19 @@ impl Office {
     /// Messages in all queues.
     pub fn queue_len(&self) -> usize {
         self.posts.iter().map(|(_, post)| post.queue.len()).sum()
+    }
+
+    /// Whether the queues have room for one more message, as they were a moment ago.
+    pub(super) fn has_room(&mut self, now: Instant) -> bool {
+        if now >= self.counted.0 {
+            self.counted = (now + Duration::from_millis(QUEUE_COUNTED_MS), self.queue_len());
+        }
+        self.counted.1 < self.capacity.queued
+    }
+
+    /// What there is room for.
+    pub fn capacity(&self) -> Capacity {
+        self.capacity
     }
 
     /// Bytes of message content in memory.

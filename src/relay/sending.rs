@@ -153,7 +153,9 @@ impl Office {
     /// The next lane that wants a connection; [`Office::connection_closed`] ends what this begins.
     pub fn open_connection(&mut self) -> Option<LaneKey> {
         let config = self.config.clone();
-        self.dispatch.open_next(|sender| config.domain(sender).map_or(1, |d| usize::from(d.connections_max)))
+        self.dispatch.open_next(self.capacity.connections, |sender| {
+            config.domain(sender).map_or(1, |d| usize::from(d.connections_max))
+        })
     }
 
     /// The next job for a connection that had none (`was_free`) or has just reported one.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config;
-use crate::limits::INCOMING_BYTES_MAX;
+use crate::limits::{INCOMING_BYTES_MAX, QUEUE_COUNTED_MS};
 use crate::mail::{Address, Domain, Envelope, QueueId, ReversePath};
 use crate::relay::intake::{Bearer, Intake, Source};
 use crate::relay::judge::Host;
@@ -322,6 +322,24 @@ fn messages_that_come_in_share_one_bound_of_memory() {
     intake.take(&mut desk.office, now, b"Subject: there is room again\r\n\r\ntext\r\n");
     assert!(intake.finish(&mut desk.office, now).is_ok());
     assert_eq!(desk.office.incoming_bytes(), 0);
+}
+
+#[test]
+fn a_queue_takes_what_the_memory_has_room_for() {
+    let mut desk = Desk::new();
+    desk.office.keep_within(Capacity { connections: 1, queued: 2 });
+    let hand_in = |desk: &mut Desk| {
+        let mut intake = desk.begin();
+        intake.take(&mut desk.office, desk.now, b"Subject: test\r\n\r\ntext\r\n");
+        let done = intake.finish(&mut desk.office, desk.now);
+        desk.pass(Duration::from_millis(QUEUE_COUNTED_MS));
+        done.map(drop).map_err(|reply| reply.to_string())
+    };
+    assert_eq!(hand_in(&mut desk), Ok(()));
+    assert_eq!(hand_in(&mut desk), Ok(()));
+    assert!(hand_in(&mut desk).unwrap_err().starts_with("452 4.3.1 "));
+    desk.office.keep_within(Capacity { connections: 1, queued: 3 });
+    assert_eq!(hand_in(&mut desk), Ok(()));
 }
 
 #[test]

@@ -12,9 +12,8 @@ use crate::console::status::{StatusReport, SyslogReport};
 use crate::limits::{
     CONFIG_HISTORY_BYTES_MAX, CONSOLE_TYPE_AHEAD_BYTES_MAX, CONTROL_FRAME_BYTES_MAX, CONTROL_LINKS_MAX,
     DNS_CACHE_BYTES_MAX, FALSE_CLAIMER_BYTES, FALSE_CLAIMERS_MAX, INCOMING_BYTES_MAX, LOG_RING_BYTES_MAX,
-    LONG_ENVELOPES_BYTES_MAX, OUTGOING_CONNECTIONS_MAX, QUEUED_MESSAGE_BYTES, QUEUED_MESSAGES_MAX,
-    RESIDENT_CONTENT_BYTES_MAX, SESSION_BYTES, SPOOL_PENDING_BYTES_MAX, SPOOL_READ_BYTES,
-    TLS_CONNECTION_BYTES,
+    LONG_ENVELOPES_BYTES_MAX, OUTGOING_CONNECTION_BYTES, QUEUED_MESSAGE_BYTES, RESIDENT_CONTENT_BYTES_MAX,
+    SESSION_BYTES, SPOOL_PENDING_BYTES_MAX,
 };
 use crate::mail::{Domain, QueueId, ReversePath, compose};
 use crate::os::{clock, process};
@@ -263,7 +262,7 @@ pub fn memory(station: &Station) -> MemoryReport {
         used_bytes: used as u64,
         bound_bytes: bound as u64,
     };
-    let connection = 2 * SPOOL_READ_BYTES + TLS_CONNECTION_BYTES;
+    let capacity = office.capacity();
     let console = CONTROL_FRAME_BYTES_MAX + CONSOLE_TYPE_AHEAD_BYTES_MAX;
     let unwritten: usize = office.posts().map(|(_, post)| post.log.pending_bytes()).sum();
     let former: usize = station.settings.store.borrow().history().map(|saved| saved.text.len()).sum();
@@ -282,14 +281,14 @@ pub fn memory(station: &Station) -> MemoryReport {
             part("messages coming in", office.incoming_bytes(), INCOMING_BYTES_MAX),
             part(
                 "outgoing connections",
-                office.connections() * connection,
-                OUTGOING_CONNECTIONS_MAX * connection,
+                office.connections() * OUTGOING_CONNECTION_BYTES,
+                capacity.connections * OUTGOING_CONNECTION_BYTES,
             ),
             part("messages under way", office.resident_bytes(), RESIDENT_CONTENT_BYTES_MAX),
             part(
                 "queue index",
                 office.queue_len() * QUEUED_MESSAGE_BYTES,
-                QUEUED_MESSAGES_MAX * QUEUED_MESSAGE_BYTES,
+                capacity.queued * QUEUED_MESSAGE_BYTES,
             ),
             part("spools, not written yet", unwritten, office.posts().count() * SPOOL_PENDING_BYTES_MAX),
             part("consoles", station.meters.consoles.get() * console, CONTROL_LINKS_MAX * console),
