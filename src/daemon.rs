@@ -163,11 +163,6 @@ async fn serve(
     });
     station.spawn(committer::take_back(station.clone(), flushed));
     start_tasks(&station);
-    if let Some(machinist) = &machinist {
-        station.spawn(machine::keep_alive(station.clone(), machinist.clone()));
-        station.spawn(serial::run(station.clone()));
-    }
-    station.spawn(start_the_rest(station.clone()));
     let has_socket = control.is_some();
     control.into_iter().for_each(|control| station.spawn(control::run(station.clone(), control)));
     log::info!("stagepost {} is running as {confinement}", env!("CARGO_PKG_VERSION"));
@@ -280,6 +275,11 @@ fn start_tasks(station: &Rc<Station>) {
     station.spawn(mailbox::run(station.clone()));
     station.spawn(settings::run(station.clone()));
     station.spawn(lease::run(station.clone()));
+    if let Some(machinist) = &station.machinist {
+        station.spawn(machine::keep_alive(station.clone(), machinist.clone()));
+        station.spawn(serial::run(station.clone()));
+    }
+    station.spawn(start_the_rest(station.clone()));
 }
 
 /// What mail does not need waits until a machine that starts takes mail.

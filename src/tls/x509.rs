@@ -124,7 +124,9 @@ fn time(tag: u8, text: &str) -> Option<WallTime> {
         GENERALIZED_TIME => text.to_owned(),
         _ => return None,
     };
-    WallTime::parse_digits(&digits)
+    // What is before our time is its beginning.
+    let is_early = digits.len() == 14 && digits.bytes().all(|b| b.is_ascii_digit()) && *digits < *"1970";
+    if is_early { Some(WallTime::default()) } else { WallTime::parse_digits(&digits) }
 }
 
 /// Elements of DER, one after another.
@@ -163,6 +165,8 @@ mod tests {
         for (tag, text, wanted) in [
             (UTC_TIME, "360101000000Z", Some("2036-01-01T00:00:00Z")),
             (UTC_TIME, "991231235959Z", Some("1999-12-31T23:59:59Z")),
+            (UTC_TIME, "500101000000Z", Some("1970-01-01T00:00:00Z")),
+            (UTC_TIME, "5x0101000000Z", None),
             (GENERALIZED_TIME, "20500102030405Z", Some("2050-01-02T03:04:05Z")),
             (GENERALIZED_TIME, "2050", None),
             (4, "20500102030405Z", None),
