@@ -3,6 +3,11 @@
 //! an argument, `|` for a choice, `[X]` for what may be left out, a final `...` for the rest of the line.
 //! Danger: a word must never match a form by accident, so a literal always goes before an argument.
 
+use crate::config::argument::HIDDEN;
+
+/// Where no form says what a word is, none behind one of these is shown.
+const TELLS_SECRET: [&str; 4] = ["password", "secret", "key", "token"];
+
 /// One place of a form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place<'f> {
@@ -62,6 +67,13 @@ pub fn places(form: &str) -> impl Iterator<Item = Place<'_>> {
 pub enum Spelling {
     Full,
     Prefixes,
+}
+
+/// Words that no form takes as they may be shown: whoever reads a log or a screen learns no password from them.
+pub fn veiled<'w>(words: &[&'w str]) -> Vec<&'w str> {
+    let tells = |word: &str| TELLS_SECRET.contains(&word.to_ascii_lowercase().as_str());
+    let open = words.iter().position(|word| tells(word)).map_or(words.len(), |at| at + 1);
+    words.iter().enumerate().map(|(at, word)| if at < open { word } else { HIDDEN }).collect()
 }
 
 /// The form that `words` fill, with shortened words written out.
@@ -153,9 +165,13 @@ fn unexpected(forms: &[&str], open: &[usize], before: &[String], at: usize, word
             literals.push(literal);
         }
     }
+    let near = nearest(word, &literals);
+    let said: Vec<&str> = before.iter().map(String::as_str).chain([word]).collect();
+    let said = veiled(&said);
+    let (word, before) = (said[at], &said[..at]);
     let after =
         if before.is_empty() { String::new() } else { format!(" after `{}`", shown(&before.join(" "))) };
-    match (literals.is_empty(), nearest(word, &literals)) {
+    match (literals.is_empty(), near) {
         (true, _) => format!("`{}` is too much; the form is `{}`", shown(word), forms[open[0]]),
         (false, Some(near)) => format!("`{}` is unknown{after}; did you mean `{near}`?", shown(word)),
         (false, None) => format!("`{}` is unknown{after}; write {}", shown(word), one_of(&literals)),
@@ -163,7 +179,8 @@ fn unexpected(forms: &[&str], open: &[usize], before: &[String], at: usize, word
 }
 
 fn incomplete(forms: &[&str], open: &[usize], words: &[String]) -> String {
-    let so_far = shown(&words.join(" "));
+    let said: Vec<&str> = words.iter().map(String::as_str).collect();
+    let so_far = shown(&veiled(&said).join(" "));
     if let [form] = open {
         return format!("`{so_far}` is not complete; the form is `{}`", forms[*form]);
     }

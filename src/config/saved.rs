@@ -10,8 +10,8 @@ use crate::config::{Config, words};
 use crate::limits::{CONFIG_BYTES_MAX, CONFIG_LINE_BYTES_MAX};
 
 /// Reads a saved configuration, which a later version may have written: a statement of a form that is not known here
-/// is left out, kept, and told among the problems, and so is one that makes no sense without it. What is wrong in
-/// another way, or wholly, is refused as [`parse`] refuses it.
+/// is left out, kept, and told by its line and its text, passwords hidden, and so is one that makes no sense without
+/// it. What is wrong in another way, or wholly, is refused as [`parse`] refuses it.
 pub fn read(text: &[u8]) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
     let refused = match parse(text) {
         Ok(config) => return Ok((config, Vec::new())),
@@ -24,9 +24,9 @@ pub fn read(text: &[u8]) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
     for (at, line) in text.split(|b| *b == b'\n').enumerate() {
         match (line_statement(line), unread(line)) {
             (Ok(statement), _) => statements.extend(statement.map(|statement| (at + 1, statement))),
-            (Err(what), Some(statement)) => {
+            (Err(_), Some(statement)) => {
+                left_out.push(Problem { line: at + 1, what: format!("`{statement}`") });
                 statements.push((at + 1, statement));
-                left_out.push(Problem { line: at + 1, what });
             }
             (Err(_), None) => return Err(refused),
         }
@@ -41,13 +41,13 @@ pub fn read(text: &[u8]) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
             left_out.sort();
             return Ok((config, left_out));
         }
-        let at_fault = |problem: Problem| {
-            let at = statements.iter().position(|(line, said)| *line == problem.line && !said.is_unread())?;
-            Some((at, problem))
+        let at_fault = |problem: &Problem| {
+            statements.iter().position(|(line, said)| *line == problem.line && !said.is_unread())
         };
-        let Some((at, problem)) = found.into_iter().find_map(at_fault) else { return Err(refused) };
-        statements[at].1 = Statement::unread(&statements[at].1.whole());
-        left_out.push(problem);
+        let Some(at) = found.iter().find_map(at_fault) else { return Err(refused) };
+        let (line, statement) = &mut statements[at];
+        left_out.push(Problem { line: *line, what: format!("`{statement}`") });
+        *statement = Statement::unread(&statement.whole());
     }
 }
 
@@ -78,11 +78,11 @@ mod tests {
     fn a_statement_of_a_later_version_is_left_out_and_kept() {
         let of_now = parse(PLAIN.as_bytes()).unwrap();
         for (line, wanted) in [
-            ("box teleport on", "4: `teleport` is unknown after `box`"),
-            ("domain bcd.com teleport \"a b\" # far", "4: `teleport` is unknown after `domain bcd.com`"),
-            ("domain new.com teleport on", "4: `teleport` is unknown after `domain new.com`"),
-            ("box syslog 192.0.2.9 tls", "4: `tls` is unknown after `box syslog 192.0.2.9`"),
-            ("box name abc.com twice", "4: `twice` is too much"),
+            ("box teleport on", "4: `box teleport on`"),
+            ("domain bcd.com teleport \"a b\" # far", "4: `domain bcd.com teleport \"a b\"`"),
+            ("domain new.com teleport on", "4: `domain new.com teleport on`"),
+            ("box syslog 192.0.2.9 tls", "4: `box syslog 192.0.2.9 tls`"),
+            ("box name abc.com twice", "4: `box name abc.com twice`"),
         ] {
             let (mut config, told) = lacks(&format!("{line}\n"));
             assert!(told.len() == 1 && told[0].starts_with(wanted), "{line}: {told:?}");
@@ -115,9 +115,22 @@ mod tests {
 
     #[test]
     fn a_secret_in_it_is_not_shown() {
-        let (config, _) = lacks("domain bcd.com route default h.example user b PASSWORD letmein oauth\n");
-        let shown = crate::config::print_shown(&config);
-        assert!(!shown.contains("letmein") && print(&config).contains("letmein"), "{shown}");
+        for line in [
+            "domain bcd.com route default h.example user b password letmein dane required",
+            "domain bcd.com route default h.example user b PASSWORD letmein oauth",
+            "domain bcd.com route default h.example token letmein",
+            "box teleport secret letmein",
+            "domain bcd.com user b9 key ed25519 letmein",
+        ] {
+            let (more, wrong) =
+                (format!("{line}\ndomain far.com address 10.0.0.9 far\n"), "box name a b c\n");
+            let (config, told) = lacks(&more);
+            let shown = crate::config::print_shown(&config);
+            assert!(!shown.contains("letmein") && print(&config).contains("letmein"), "{shown}");
+            assert!(!told.concat().contains("letmein") && told.concat().contains("(hidden)"), "{told:?}");
+            let refused = format!("{:?}", parse(format!("{PLAIN}{more}{wrong}").as_bytes()).unwrap_err());
+            assert!(!refused.contains("letmein"), "{refused}");
+        }
     }
 
     #[test]

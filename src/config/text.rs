@@ -16,8 +16,6 @@ use crate::mail::Domain;
 
 /// The place of a form that takes what must not be shown.
 const SECRET: &str = "PASSWORD";
-/// In a statement of a later version, the word behind one of these is not shown.
-const TELLS_SECRET: [&str; 4] = ["password", "secret", "key", "token"];
 
 /// One fault of a configuration: its line, counted from 1, and what is wrong and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,11 +105,8 @@ impl Statement {
 
     fn words(&self, hide: bool) -> Vec<&str> {
         if self.is_unread() {
-            let is_secret = |at: usize| {
-                hide && at > 0 && TELLS_SECRET.contains(&self.arguments[at - 1].to_ascii_lowercase().as_str())
-            };
-            let words = self.arguments.iter().enumerate();
-            return words.map(|(at, word)| if is_secret(at) { HIDDEN } else { word }).collect();
+            let words: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+            return if hide { grammar::veiled(&words) } else { words };
         }
         let mut arguments =
             self.domain.iter().map(Domain::as_str).chain(self.arguments.iter().map(String::as_str));

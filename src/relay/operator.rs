@@ -2,6 +2,7 @@
 //! moment is not torn away: it is deleted or held as far as its next attempt. A domain that is held keeps
 //! back what comes later too, until it is released; the tasks keep a mark of that beside its spool.
 
+use crate::config::Config;
 use crate::mail::{Domain, QueueId};
 use crate::relay::active::Body;
 use crate::relay::office::{Office, Post};
@@ -56,6 +57,15 @@ impl Office {
         if let Some(post) = self.posts.get_mut(name) {
             post.held = true;
         }
+    }
+
+    /// Holds the domains of which only a later version knows where their mail goes, and of which that was known
+    /// while `before` ran: a former configuration that comes back sends nothing by another road.
+    pub fn hold_without_roads(&mut self, before: &Config) {
+        let lacked = |name: &Domain| before.domain(name).is_some() && before.lacks_roads(name);
+        let config = self.config.clone();
+        let lack = config.domains.iter().map(|domain| &domain.name).filter(|name| config.lacks_roads(name));
+        lack.filter(|name| !lacked(name)).for_each(|name| self.hold_again(name));
     }
 
     fn operate_on_messages(&mut self, now: Now, action: QueueAction, target: &Target) -> usize {

@@ -21,6 +21,8 @@ use crate::tasks::station::Station;
 use crate::tasks::timer::sleep_until;
 use crate::tasks::{addresses, authorities, mailboxes};
 
+const OF_MANY: &str = "statements of a later version are left out";
+
 /// The configurations of this box.
 pub struct Settings {
     pub store: RefCell<Store>,
@@ -50,6 +52,7 @@ impl Settings {
         let running = match files::read(&path) {
             Ok(text) => {
                 let text = seal(&path, text);
+                // No more of a statement than its own text, passwords hidden: this goes into the log.
                 let line = |p: config::Problem| format!("{}:{}: {}", path.display(), p.line, p.what);
                 let lines = |problems: Vec<_>| problems.into_iter().map(line).collect::<Vec<_>>();
                 let (running, left_out) = saved::read(&text).map_err(lines)?;
@@ -83,21 +86,23 @@ impl Settings {
         let store = self.store.borrow();
         let unread = text::statements(store.running()).into_iter().filter(|s| s.is_unread());
         let unread: Vec<String> = unread.map(|statement| format!("`{statement}`")).collect();
+        let one = unread.len() == 1;
         let held = store.running().domains.iter().filter(|d| store.running().lacks_roads(&d.name));
         let held: Vec<&str> = held.map(|domain| domain.name.as_str()).collect();
         let waits = match held.is_empty() {
             true => String::new(),
             false => format!(
-                "; where mail of {} goes is not known for that, so it was held back at the start, and `queue \
-                 release` lets it go",
+                "; where mail of {} goes is not known for that, so it is held back from each start; `queue \
+                 release` lets it go until the next",
                 held.join(", ")
             ),
         };
         (!unread.is_empty()).then(|| {
             format!(
-                "{} of a later version is left out, and kept for that version: {}{waits}; `delete` takes it out",
-                if unread.len() == 1 { "a statement" } else { "statements" },
-                unread.join(", ")
+                "{}, and kept for that version: {}{waits}; `delete` takes {} out",
+                if one { "a statement of a later version is left out" } else { OF_MANY },
+                unread.join(", "),
+                if one { "it" } else { "them" }
             )
         })
     }
@@ -290,9 +295,11 @@ fn apply(station: &Rc<Station>, spools: Vec<OpenSpool>) {
     let config = Rc::new(dhcp::complete(station.settings.store.borrow().running(), lease.as_ref()));
     {
         let mut office = station.office.borrow_mut();
+        let before = office.config().clone();
         office.configure(config.clone());
         office.try_logins(clock::now());
         spools.into_iter().for_each(|spool| spool.enter(&mut office));
+        office.hold_without_roads(&before);
         for domain in &config.domains {
             office.set_quota(&domain.name, posts::quota_bytes(&station.data, &config, domain));
         }

@@ -39,6 +39,26 @@ fn a_domain_on_hold_keeps_back_what_comes_until_it_is_released() {
 }
 
 #[test]
+fn a_configuration_whose_roads_only_a_later_version_knows_sends_nothing_until_a_release() {
+    let mut desk = Desk::new();
+    desk.hand_in(&["x1@xyz.com"]);
+    desk.hosts_say(later);
+    desk.flush();
+    let known = desk.office.config().clone();
+    let text = format!("{}domain bcd.com route default mx far\n", crate::config::print(&known));
+    let lacking = Rc::new(crate::config::saved::read(text.as_bytes()).unwrap().0);
+    desk.office.configure(lacking.clone());
+    desk.office.hold_without_roads(&known);
+    assert!(desk.office.is_held(&name("bcd.com")) && !desk.office.is_held(&name("abc.com")));
+    desk.pass(Duration::from_secs(7200));
+    assert_eq!(desk.hosts_say(yes), 0);
+    desk.office.operate(desk.now, QueueAction::Release, &bcd());
+    desk.office.configure(lacking.clone());
+    desk.office.hold_without_roads(&lacking);
+    assert_eq!(desk.hosts_say(yes), 1, "a lease that comes holds nothing again");
+}
+
+#[test]
 fn a_hold_of_all_and_a_message_held_by_itself_end_together() {
     let mut desk = Desk::new();
     let (id, _) = desk.hand_in(&["x1@xyz.com"]);
