@@ -111,8 +111,9 @@ fn next_step(station: &Station) -> String {
 
 /// Takes a whole configuration, and the keys and certificates that it carries.
 async fn import(station: &Rc<Station>, talk: &mut Talk) -> io::Result<Result<Report, Refusal>> {
-    let asked = "Statements, then a line with a dot:\n";
-    let text = match paste::text(talk, asked, true, IMPORT_BYTES_MAX).await? {
+    // An export may have passwords and private keys in it.
+    let asked = "Nothing that you paste is shown.\nStatements, then a line with a dot:\n";
+    let text = match paste::text(talk, asked, false, IMPORT_BYTES_MAX).await? {
         Ok(text) => text,
         Err(why) => return Ok(Err(vec![format!("{why}; nothing was imported")])),
     };

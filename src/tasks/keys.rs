@@ -58,7 +58,7 @@ pub async fn import_certificate(
         judge.judge(&mut pasted, &names)?;
         Ok::<Pasted, String>(pasted)
     };
-    let pasted = match station.compute(read).await {
+    let pasted = match station.compute_first(read).await {
         Some(Ok(pasted)) => pasted,
         Some(Err(why)) => return Ok(unkept(&why)),
         None => return Ok(unkept("the box has too much to do; try it again in a while")),
@@ -195,7 +195,7 @@ pub async fn take(
         sections.into_iter().map(sound).collect::<Result<Vec<String>, Refusal>>()
     };
     let busy = || Err(vec!["the box has too much to do; try it again in a while".to_owned()]);
-    let sound = station.compute(check).await.unwrap_or_else(busy)?;
+    let sound = station.compute_first(check).await.unwrap_or_else(busy)?;
     keep(station, paths.into_iter().zip(sound).collect()).await?;
     follow(station);
     signing::read_again(station);

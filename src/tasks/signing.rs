@@ -179,12 +179,16 @@ async fn make(station: Rc<Station>, domain: Domain, selector: Selector) {
     }
 }
 
-/// Writes a key where only the box can read it.
+/// Writes a key where only the box can read it, unless one has come there meanwhile, as by `import`.
 async fn keep(station: &Station, path: PathBuf, pkcs8: Vec<u8>) -> Result<(), String> {
     let shown = path.display().to_string();
     let written = station.blocking(move || {
         let folder = path.parent().unwrap_or(Path::new("."));
-        files::make_private_dir(folder).and_then(|()| files::replace(&path, pem_of(&pkcs8).as_bytes()))
+        files::make_private_dir(folder)?;
+        match files::stamp(&path) {
+            None => files::replace(&path, pem_of(&pkcs8).as_bytes()),
+            Some(_) => Ok(()),
+        }
     });
     match written.await {
         Some(result) => result.map_err(|e| format!("{shown}: {e}")),
