@@ -84,8 +84,16 @@ impl Pasted {
             return Err(format!("it is for {holds}, and not for {}", told(&missing)));
         };
         let Facts { not_before, not_after, .. } = self.facts;
-        if not_after <= purpose.now {
-            return Err(format!("it ended on {}; a new one is needed", not_after.rfc3339()));
+        let has_ended = not_after <= purpose.now;
+        match (has_ended, purpose.clock_is_set) {
+            (true, true) => {
+                return Err(format!("it ended on {}; a new one is needed", not_after.rfc3339()));
+            }
+            (true, false) => self.notes.push(format!(
+                "it ended on {}, which this box cannot judge before its clock is set",
+                not_after.rfc3339()
+            )),
+            _ => {}
         }
         match (not_before > purpose.now, purpose.clock_is_set) {
             (true, true) => {
@@ -100,7 +108,7 @@ impl Pasted {
             )),
             _ => {}
         }
-        if not_after.since(purpose.now).as_secs() / 86_400 < CERTIFICATE_ALARM_DAYS {
+        if !has_ended && not_after.since(purpose.now).as_secs() / 86_400 < CERTIFICATE_ALARM_DAYS {
             self.notes.push(format!("it ends soon, on {}", not_after.rfc3339()));
         }
         if !missing.is_empty() {
@@ -334,6 +342,7 @@ mod tests {
         }
         for (caption, names, day, is_set, wanted) in [
             ("by a wrong clock", &["bcd.com"][..], (2025, 1, 1), false, &["it begins on 2026"][..]),
+            ("ended, by a wrong clock", &["bcd.com"], (2028, 1, 1), false, &["it ended on 2027"]),
             ("of nobody's trust", &["bcd.com"], day, true, &["no authority that this box trusts"]),
             ("two names", &["bcd.com", "mail.bcd.com"], day, false, &[]),
             ("one of two names", &["bcd.com", "cde.com"], day, false, &["it does not hold the name cde.com"]),
