@@ -221,8 +221,11 @@ pub const MAILDIR_SYNC_BYTES: usize = 1024 * 1024;
 pub const MAILDIR_DELIVERIES_MAX: usize = 4;
 /// How much of the data directory's file system the mailboxes of all domains may fill.
 pub const MAILBOX_SHARE_PERCENT: u64 = 15;
-/// The least that a domain's mailboxes may take together.
-pub const MAILBOX_QUOTA_BYTES_MIN: u64 = 1024 * 1024;
+/// The least that all mailboxes may take together, however small the file system is said to be.
+pub const MAILBOX_ROOM_BYTES_MIN: u64 = 1024 * 1024;
+/// The least that a domain's mailboxes may take together, where that is no more than half of what all may: a quarter
+/// of it holds the largest message, and what the box writes above it.
+pub const MAILBOX_QUOTA_BYTES_MIN: u64 = 4 * (MESSAGE_BYTES_MAX as u64 + 1024 * 1024);
 /// Between two looks into mailboxes that had no room for something.
 pub const MAILBOX_LOOK_S: u64 = 60;
 /// Messages of one mailbox that the console can name, the newest.

@@ -22,6 +22,28 @@ pub struct Letter {
     pub arrived: WallTime,
 }
 
+/// What a look into a mailbox showed, and so what its user means by all of it: nothing that comes later.
+#[derive(Debug)]
+pub struct Look {
+    numbers: HashSet<u64>,
+    /// Where more lay there than are listed: those are not newer than this.
+    older: Option<WallTime>,
+}
+
+impl Look {
+    pub fn of(letters: &[Letter]) -> Self {
+        let numbers = letters.iter().map(|letter| letter.number).collect();
+        let older =
+            letters.first().filter(|_| letters.len() >= MAILBOX_LISTED_MAX).map(|oldest| oldest.arrived);
+        Look { numbers, older }
+    }
+
+    /// Whether it was there.
+    pub fn means(&self, letter: &Letter) -> bool {
+        self.numbers.contains(&letter.number) || self.older.is_some_and(|until| letter.arrived <= until)
+    }
+}
+
 /// The numbers that were given to the messages of each mailbox.
 #[derive(Debug, Default)]
 pub struct Numbers(HashMap<PathBuf, Given>);
@@ -63,22 +85,22 @@ pub fn read_head(file: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Removes messages, durably; gives those that were still there.
-///
-/// # Errors
-/// The first that the file system gave.
-pub fn remove(mailbox: &Path, letters: Vec<Letter>) -> io::Result<Vec<Letter>> {
-    let mut removed = Vec::new();
+/// Removes messages, durably, up to the first error that the file system gives; gives those that it removed, and
+/// whether that is all.
+pub fn remove(mailbox: &Path, letters: Vec<Letter>) -> (Vec<Letter>, io::Result<()>) {
+    let (mut removed, mut result) = (Vec::new(), Ok(()));
     for letter in letters {
         match fs::remove_file(&letter.file) {
             Ok(()) => removed.push(letter),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+            Err(error) => {
+                result = Err(error);
+                break;
+            }
         }
     }
-    sync_dir(&mailbox.join("new"))?;
-    sync_dir(&mailbox.join("cur"))?;
-    Ok(removed)
+    let synced = ["new", "cur"].iter().try_for_each(|folder| sync_dir(&mailbox.join(folder)));
+    (removed, result.and(synced))
 }
 
 impl Numbers {
@@ -186,9 +208,48 @@ mod tests {
         assert_eq!(read_head(&letters[1].file, 3).unwrap(), b"yyy");
         assert_eq!((letters[0].bytes, letters[0].arrived.unix_seconds()), (1, 1_000_001));
         fs::remove_file(&letters[0].file).unwrap();
-        let removed = remove(&dir.0, letters).unwrap();
+        let (removed, result) = remove(&dir.0, letters);
+        result.unwrap();
         assert_eq!(removed.iter().map(|l| l.number).collect::<Vec<_>>(), [2], "the first had gone before");
         assert_eq!(measure(&dir.0).unwrap(), Stock::default());
+    }
+
+    #[test]
+    fn what_was_removed_before_an_error_is_told() {
+        let (dir, mut numbers) = (Scratch::new("error"), Numbers::default());
+        ["a", "b", "c"].iter().zip(1..).for_each(|(name, at)| dir.put(name, at, "x"));
+        let letters = numbers.list(&dir.0).unwrap();
+        // No file any more: it cannot be removed as one.
+        fs::remove_file(dir.0.join("new/b")).unwrap();
+        fs::create_dir(dir.0.join("new/b")).unwrap();
+        let (removed, result) = remove(&dir.0, letters);
+        assert_eq!(removed.iter().map(|l| l.number).collect::<Vec<_>>(), [1]);
+        result.unwrap_err();
+        assert_eq!(dir.listed(&mut numbers), named(&[(3, "c")]));
+    }
+
+    #[test]
+    fn a_look_means_what_was_there_and_nothing_that_comes_later() {
+        let (dir, mut numbers) = (Scratch::new("look"), Numbers::default());
+        dir.put("a", 1, "x");
+        dir.put("b", 2, "x");
+        let look = Look::of(&numbers.list(&dir.0).unwrap());
+        // One is read meanwhile; one comes in the same second, another by a clock that was put back.
+        fs::rename(dir.0.join("new/a"), dir.0.join("cur/a:2,S")).unwrap();
+        dir.put("c", 2, "x");
+        dir.put("d", 0, "x");
+        let mut meant = numbers.list(&dir.0).unwrap();
+        meant.retain(|letter| look.means(letter));
+        assert_eq!(meant.iter().map(|l| base_name(&l.file)).collect::<Vec<_>>(), ["a", "b"]);
+        // Where not all are listed, those that are older are meant too.
+        (0..MAILBOX_LISTED_MAX as u64).for_each(|n| dir.put(&format!("m{n}"), 10 + n, ""));
+        let letters = numbers.list(&dir.0).unwrap();
+        let look = Look::of(&letters);
+        remove(&dir.0, letters).1.unwrap();
+        dir.put("late", 5000, "x");
+        let mut meant = numbers.list(&dir.0).unwrap();
+        meant.retain(|letter| look.means(letter));
+        assert_eq!(meant.iter().map(|l| base_name(&l.file)).collect::<Vec<_>>(), ["d", "a", "b", "c"]);
     }
 
     #[test]

@@ -66,7 +66,8 @@ pub enum Doing {
     Talking,
     /// The content of a message of it is coming in.
     Sending,
-    /// Its message is whole, and it waits for our answer: whatever that takes is no fault of its own.
+    /// Its message is whole, or its password is being checked, and it waits for our answer: whatever that takes is no
+    /// fault of its own.
     Waiting,
 }
 

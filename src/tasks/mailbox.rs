@@ -23,13 +23,12 @@ pub async fn run(station: Rc<Station>) {
     for _ in 0..MAILDIR_DELIVERIES_MAX {
         station.spawn(carry(station.clone()));
     }
-    mailboxes::measure_all(&station).await;
     loop {
-        sleep_until(clock::mono() + Duration::from_secs(MAILBOX_LOOK_S)).await;
         let doubted = station.mailboxes.borrow_mut().take_doubted();
         for domain in doubted {
             mailboxes::measure(&station, &domain).await;
         }
+        sleep_until(clock::mono() + Duration::from_secs(MAILBOX_LOOK_S)).await;
     }
 }
 
@@ -97,15 +96,18 @@ impl From<Unreadable> for Trouble {
 async fn keep(station: &Station, job: &LocalJob, trace: String, content: &Content) -> Result<(), Trouble> {
     let (bytes, mailboxes) = (content.octets(), &station.mailboxes);
     let check = || mailboxes.borrow_mut().check(&job.domain, &job.user, bytes);
-    if check().is_err() {
+    if let Err(full) = check() {
+        if !mailboxes.borrow_mut().may_look(&job.domain, clock::mono()) {
+            return Err(Trouble::Full(full));
+        }
         mailboxes::measure(station, &job.domain).await;
         check().map_err(Trouble::Full)?;
     }
     mailboxes.borrow_mut().comes(&job.domain, &job.user, bytes);
     let kept = carry_over(station, job, trace, content).await;
-    mailboxes.borrow_mut().goes(&job.domain, &job.user, bytes);
-    mailboxes.borrow_mut().comes(&job.domain, &job.user, kept?.bytes);
-    Ok(())
+    let kept_bytes = kept.as_ref().ok().map(|kept| kept.bytes);
+    mailboxes.borrow_mut().came(&job.domain, &job.user, bytes, kept_bytes);
+    kept.map(drop)
 }
 
 /// The whole way of a message from the spool into its mailbox.
@@ -123,10 +125,17 @@ async fn carry_over(
         delivery = write(station, delivery, piece).await?;
     }
     let mut body = Pieces::of(station, &job.owner, job.id, content);
-    while let Some(piece) = body.next().await? {
-        delivery = write(station, delivery, piece).await?;
+    loop {
+        match body.next().await {
+            Ok(Some(piece)) => delivery = write(station, delivery, piece).await?,
+            Ok(None) => return on_flash(station, move || delivery.finish()).await,
+            // To give it up may wait for flash too.
+            Err(unreadable) => {
+                station.blocking(move || drop(delivery)).await;
+                return Err(unreadable.into());
+            }
+        }
     }
-    on_flash(station, move || delivery.finish()).await
 }
 
 /// One piece; a delivery that fails is given up on the thread that may wait.

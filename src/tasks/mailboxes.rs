@@ -1,6 +1,6 @@
-//! The mailboxes of the box at its console, and how full they are: measured at the start, before they are shown, and
-//! when one had no room, since other programs may take mail out of them too. All of it happens on the flusher's thread,
-//! a few files at a time.
+//! The mailboxes of the box at its console, and how full they are: measured when they are new, before they are shown,
+//! and when one had no room, since other programs may take mail out of them too. All of it happens on the flusher's
+//! thread: a mailbox is listed at once, its messages are read and removed a few at a time.
 
 use std::rc::Rc;
 
@@ -14,7 +14,7 @@ use crate::limits::{
 use crate::mail::reading::{Summary, text_lines};
 use crate::mail::{Address, Domain, LocalPart};
 use crate::os::files;
-use crate::os::letters::{Letter, read_head, remove};
+use crate::os::letters::{Letter, Look, read_head, remove};
 use crate::relay::policy::{Place, place};
 use crate::tasks::station::Station;
 
@@ -34,13 +34,11 @@ pub fn all(config: &Config) -> Vec<Address> {
     all
 }
 
-/// Gives each domain's mailboxes an equal share of the room for all.
+/// Shares out the room for all mailboxes among the domains that have any.
 pub fn share_out(station: &Station) {
     let config = station.config();
     let room = files::room_bytes(&station.data).unwrap_or(u64::MAX);
-    let share = room / 100 * MAILBOX_SHARE_PERCENT / config.domains.len().max(1) as u64;
-    let mut mailboxes = station.mailboxes.borrow_mut();
-    config.domains.iter().for_each(|domain| mailboxes.set_quota(&domain.name, share));
+    station.mailboxes.borrow_mut().share_out(room / 100 * MAILBOX_SHARE_PERCENT, &all(&config));
 }
 
 /// Looks how full a domain's mailboxes are.
@@ -172,14 +170,13 @@ async fn delete(station: &Station, mailbox: &Address, number: Option<u64>) -> Re
         }
         None => {
             let mut letters = list(station, mailbox).await?;
-            // By the files' own times: the clock may have been put back since.
-            let newest = letters.iter().map(|letter| letter.arrived).max().unwrap_or_default();
+            let look = Look::of(&letters);
             while !letters.is_empty() {
                 for some in letters.chunks(MAILBOX_LISTED_AT_ONCE) {
                     messages += take_out(station, mailbox, some.to_vec()).await?;
                 }
                 letters = list(station, mailbox).await?;
-                letters.retain(|letter| letter.arrived <= newest);
+                letters.retain(|letter| look.means(letter));
             }
         }
     }
@@ -191,9 +188,9 @@ async fn take_out(station: &Station, mailbox: &Address, letters: Vec<Letter>) ->
     let Address { local, domain } = mailbox.clone();
     let taken =
         station.in_mailboxes(move |maildirs| remove(&maildirs.mailbox(&domain, &local), letters)).await;
-    let taken = done(mailbox, taken)?;
+    let (taken, result) = taken.ok_or("the box is stopping")?;
     for letter in &taken {
         station.mailboxes.borrow_mut().goes(&mailbox.domain, &mailbox.local, letter.bytes);
     }
-    Ok(taken.len())
+    done(mailbox, Some(result)).map(|()| taken.len())
 }
