@@ -176,6 +176,7 @@ impl Visit {
                     log::warn!("{}: {line:?} refused: {reply}", self.desk.door().client)
                 }
                 Action::CheckPassword(check) => {
+                    self.guest.does(Doing::Waiting);
                     let verdict = self.station.compute(|| check.run()).await;
                     self.session.checked(clock::mono(), verdict);
                 }
