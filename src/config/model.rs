@@ -443,20 +443,36 @@ impl DomainConfig {
     }
 }
 
-/// What a domain says about its mail's roads and its users; without one of these a road would be another one.
+/// What a domain says about its mail's roads; without one of these a road would be another one.
 const OF_ROADS: [&str; 7] = ["address", "gateway", "ehlo", "mailbox", "alias", "forward", "route"];
 
 impl Config {
-    /// Whether a statement that this version does not know says where mail of the domain goes, or who its users
-    /// are: then nothing is refused for good or sent by another road for want of it.
+    /// Whether a statement that this version does not know says where mail of the domain goes, or who receives it:
+    /// then nothing is refused for good or sent by another road for want of it.
     pub fn lacks_roads(&self, name: &Domain) -> bool {
-        self.machine.unread.iter().any(|words| match &words[..] {
-            [first, second, third, ..] => {
-                first == "domain"
-                    && OF_ROADS.contains(&third.as_str())
-                    && Domain::host_name(second).is_ok_and(|of| of == *name)
-            }
-            _ => false,
+        self.unread_of(name).any(|about| OF_ROADS.contains(&about))
+    }
+
+    /// Whether such a statement says who sends as the domain: then nobody's mail is refused for good for want of it.
+    pub fn lacks_senders(&self, name: &Domain) -> bool {
+        self.unread_of(name).any(|about| ["client", "user"].contains(&about))
+    }
+
+    /// Whether such a statement speaks of a user of a domain, who then is told to come again.
+    pub fn lacks_users(&self) -> bool {
+        self.unread().any(|(_, about)| about == "user")
+    }
+
+    fn unread_of(&self, name: &Domain) -> impl Iterator<Item = &str> {
+        let speaks = move |of: &str| Domain::host_name(of).is_ok_and(|of| of == *name);
+        self.unread().filter(move |(of, _)| speaks(of)).map(|(_, about)| about)
+    }
+
+    /// The domain, as written, and the third word of each statement about a domain that is not known here.
+    fn unread(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.machine.unread.iter().filter_map(|words| match &words[..] {
+            [first, of, about, ..] if first == "domain" => Some((of.as_str(), about.as_str())),
+            _ => None,
         })
     }
 

@@ -86,7 +86,12 @@ impl FrontDesk {
 
     /// Whether anybody has a password here.
     pub fn has_users(&self) -> bool {
-        self.config.domains.iter().any(|domain| !domain.users.is_empty())
+        self.lacks_users() || self.config.domains.iter().any(|domain| !domain.users.is_empty())
+    }
+
+    /// Whether only a later version knows all users.
+    pub fn lacks_users(&self) -> bool {
+        self.config.lacks_users()
     }
 
     /// The client is an old device that the operator has named.

@@ -194,6 +194,9 @@ pub fn check_sender(
         return Ok(());
     }
     let Err(rule) = may_send(config, door, user, reverse_path) else { return Ok(()) };
+    if let Some(later) = not_known_yet(config, door, user, reverse_path) {
+        return Err(later);
+    }
     let can_log_in = config.domains.iter().any(|domain| !domain.users.is_empty());
     let is_client = client_lines(config, door).next().is_some();
     Err(match user {
@@ -234,7 +237,8 @@ pub fn check_recipient(
 ) -> Result<(), Reply> {
     if door.service != Service::Smtp {
         may_send(config, door, user, reverse_path).map_err(|rule| {
-            Reply::new(550, Enhanced(5, 7, 1), format!("only users send mail here: {rule}"))
+            let refusal = || Reply::new(550, Enhanced(5, 7, 1), format!("only users send mail here: {rule}"));
+            not_known_yet(config, door, user, reverse_path).unwrap_or_else(refusal)
         })?;
     }
     match place(config, recipient) {
@@ -247,12 +251,21 @@ pub fn check_recipient(
             // A domain of which only a later version knows the address is hosted all the same.
             match config.lacks_roads(&recipient.domain) {
                 true => no_user(config, recipient),
-                false => {
+                false => not_known_yet(config, door, user, reverse_path).unwrap_or_else(|| {
                     Reply::new(550, Enhanced(5, 7, 1), format!("<{recipient}>: relaying refused: {rule}"))
-                }
+                }),
             }
         }),
     }
+}
+
+/// For a sender that may not send as far as this version can tell, where a later one has said more of who does.
+fn not_known_yet(config: &Config, door: &Door, user: Option<&Address>, path: &ReversePath) -> Option<Reply> {
+    let of_user = user.map(|user| &user.domain);
+    let of_path = path.address().map(|address| &address.domain);
+    let name = of_user.or_else(|| owner(config, door, path).map(|domain| &domain.name)).or(of_path)?;
+    let text = format!("no client or user of {name} at the moment, try later");
+    config.lacks_senders(name).then(|| Reply::new(450, Enhanced(4, 7, 1), text))
 }
 
 /// Nobody here has this address, as far as this version can tell.

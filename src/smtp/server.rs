@@ -59,6 +59,8 @@ pub struct AuthOffer {
     pub secret: [u8; 32],
     /// Offer it without TLS too.
     pub in_the_clear: bool,
+    /// Not all users are known at the moment: no user is refused for good.
+    pub lacks_users: bool,
 }
 
 /// Secrets do not belong into logs.

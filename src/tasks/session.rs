@@ -80,7 +80,8 @@ fn auth_offer(station: &Station, desk: &FrontDesk) -> Option<AuthOffer> {
     desk.has_users().then(|| {
         let mut nonce = [0; 32];
         entropy::fill(&mut nonce);
-        AuthOffer { nonce, secret: station.secret, in_the_clear: desk.takes_plaintext_auth() }
+        let (in_the_clear, lacks_users) = (desk.takes_plaintext_auth(), desk.lacks_users());
+        AuthOffer { nonce, secret: station.secret, in_the_clear, lacks_users }
     })
 }
 

@@ -123,6 +123,31 @@ fn only_clients_relay_and_only_as_their_own_domain() {
 }
 
 #[test]
+fn who_may_be_a_sender_of_a_later_version_is_told_to_come_again() {
+    let x1 = Address::parse("x1@xyz.com").unwrap();
+    for line in ["domain bcd.com client 198.51.100.7 far", "domain bcd.com user b9 far"] {
+        let text = format!("{}{line}\n", crate::config::print(&config()));
+        let config = crate::config::saved::read(text.as_bytes()).unwrap().0;
+        let code = |verdict: Result<(), Reply>| verdict.err().map(|reply| reply.code());
+        for (reached, service, from, wanted) in [
+            (BCD, Service::Smtp, "b1@bcd.com", 450),
+            (BCD, Service::Smtp, "", 450),
+            (BCD, Service::Submission, "b1@bcd.com", 450),
+            (SHARED, Service::Smtp, "b1@bcd.com", 450),
+            (SHARED, Service::Smtp, "a1@abc.com", 550),
+        ] {
+            let door = Door { service, ..door(reached, STRANGER) };
+            let verdict = check_recipient(&config, &door, None, &path(from), &x1);
+            assert_eq!(code(verdict), Some(wanted), "{line}: {from} at {reached}");
+        }
+        let door = Door { service: Service::Submission, ..door(BCD, STRANGER) };
+        assert_eq!(code(check_sender(&config, &door, None, true, &path("b1@bcd.com"))), Some(450));
+        assert!(!config.lacks_roads(&Domain::parse("bcd.com").unwrap()));
+        assert_eq!(config.lacks_users(), line.contains("user"));
+    }
+}
+
+#[test]
 fn strangers_reach_hosted_users_and_nobody_else() {
     let config = config();
     let rows = [

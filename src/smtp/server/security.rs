@@ -211,7 +211,10 @@ impl Session {
                 let user = user.chars().filter(|c| !c.is_control()).take(AUTH_USER_CHARS_SHOWN).collect();
                 self.actions.push_back(Action::AuthFailed { user });
                 let penalty = AUTH_PENALTY_S * self.auth_failures as u64;
-                let reply = Reply::new(535, Enhanced(5, 7, 8), "No such user, or not the password");
+                let reply = match self.settings.auth.as_ref().is_some_and(|offer| offer.lacks_users) {
+                    true => Reply::new(454, Enhanced(4, 7, 0), "Not a user at the moment; try again later"),
+                    false => Reply::new(535, Enhanced(5, 7, 8), "No such user, or not the password"),
+                };
                 self.state = State::Penalty(reply);
                 self.deadline = now + Duration::from_secs(penalty);
             }

@@ -66,7 +66,7 @@ fn chatter() -> impl Strategy<Value = Vec<u8>> {
 
 /// A house that offers everything, to strangers or to an old device.
 fn offering_all(tolerant: bool) -> Settings {
-    let auth = Some(AuthOffer { nonce: [1; 32], secret: [2; 32], in_the_clear: true });
+    let auth = Some(AuthOffer { nonce: [1; 32], secret: [2; 32], in_the_clear: true, lacks_users: false });
     Settings { starttls: true, smtputf8: true, auth, tolerant, ..settings() }
 }
 

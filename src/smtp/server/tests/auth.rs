@@ -5,7 +5,7 @@ use crate::smtp::server::dialogue::{play_with, settings};
 use crate::smtp::server::{AuthOffer, Settings};
 
 fn offering(in_the_clear: bool) -> Settings {
-    let offer = AuthOffer { nonce: [3; 32], secret: [4; 32], in_the_clear };
+    let offer = AuthOffer { nonce: [3; 32], secret: [4; 32], in_the_clear, lacks_users: false };
     Settings { auth: Some(offer), starttls: true, ..settings() }
 }
 
@@ -52,6 +52,20 @@ fn a_password_is_taken_by_plain_and_login() {
         A: b1@bcd.com authenticated
         S: 235 2.7.0 Welcome",
     );
+}
+
+#[test]
+fn who_may_be_a_user_of_a_later_version_is_told_to_come_again() {
+    let mut settings = offering(true);
+    settings.auth.iter_mut().for_each(|offer| offer.lacks_users = true);
+    let hello =
+        HELLO.replace("S: 250 HELP", "S: 250-STARTTLS\nS: 250-AUTH SCRAM-SHA-256 PLAIN LOGIN\nS: 250 HELP");
+    let script = "
+        C: AUTH PLAIN AGIxAHdyb25n
+        A: b1 failed
+        @ +3s
+        S: 454 4.7.0 Not a user at the moment; try again later";
+    play_with(settings, &format!("{hello}\n{script}"));
 }
 
 #[test]

@@ -289,7 +289,7 @@ fn a_bound_of_the_house_is_what_ehlo_offers() {
 
 #[test]
 fn the_readme_lists_what_ehlo_offers() {
-    let offer = AuthOffer { nonce: [0; 32], secret: [0; 32], in_the_clear: true };
+    let offer = AuthOffer { nonce: [0; 32], secret: [0; 32], in_the_clear: true, lacks_users: false };
     let all = || Settings {
         smtputf8: true,
         starttls: true,
