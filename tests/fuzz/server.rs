@@ -79,7 +79,7 @@ impl Dialogue {
                 nonce: [1; 32],
                 secret: [2; 32],
                 in_the_clear: flags & 16 != 0,
-                lacks_users: flags & 32 != 0,
+                lacks_users: flags & 64 != 0,
             }),
             ..Settings::new(Domain::parse("bcd.com").expect("a domain"))
         };
