@@ -162,7 +162,7 @@ impl Mailboxes {
         let text = if shelf.used_bytes(postmaster) + occupied(bytes) > bound {
             self.doubted.insert(domain.clone());
             "the mailbox is full"
-        } else if self.used_bytes() + occupied(bytes) > self.room_bytes {
+        } else if self.used_bytes(postmaster) + occupied(bytes) > part(self.room_bytes, postmaster) {
             self.doubted.extend(self.shelves.keys().cloned());
             "the mailboxes of this box are full"
         } else {
@@ -171,8 +171,9 @@ impl Mailboxes {
         Err(Reply::new(452, Enhanced(4, 2, 2), format!("<{address}>: {text}")))
     }
 
-    fn used_bytes(&self) -> u64 {
-        self.shelves.values().map(|shelf| shelf.used_bytes(true) + shelf.used_bytes(false)).sum()
+    /// What lies in the mailboxes of all postmasters, or of all users.
+    fn used_bytes(&self, postmasters: bool) -> u64 {
+        self.shelves.values().map(|shelf| shelf.used_bytes(postmasters)).sum()
     }
 
     /// Whether a message of so many bytes finds room at one end of its envelope at least: in a mailbox here, or on
@@ -200,9 +201,12 @@ impl Mailboxes {
 
     /// What the operator should see to: nine tenths are full.
     pub fn alarms(&self) -> impl Iterator<Item = String> {
-        let all = fullness(self.used_bytes(), self.room_bytes).filter(|_| !self.shelves.is_empty());
-        let all =
-            all.map(|full| format!("the mailboxes of all domains together are {full}; see `show mailboxes`"));
+        let several =
+            [(true, "postmasters'"), (false, "users'")].into_iter().filter(|_| self.shelves.len() > 1);
+        let all = several.filter_map(|(postmasters, whose)| {
+            let full = fullness(self.used_bytes(postmasters), part(self.room_bytes, postmasters))?;
+            Some(format!("the {whose} mailboxes of all domains together are {full}; see `show mailboxes`"))
+        });
         let parts = self.shelves.iter().flat_map(|(name, shelf)| {
             let postmaster = shelf.fullness(true).map(|full| {
                 format!("postmaster@{name}: its mailbox is {full}; see `show mailbox postmaster@{name}`")
@@ -212,8 +216,14 @@ impl Mailboxes {
                 users.map(|full| format!("{name}: its users' mailboxes are {full}; see `show mailboxes`"));
             postmaster.into_iter().chain(users)
         });
-        all.into_iter().chain(parts)
+        all.chain(parts)
     }
+}
+
+/// The quarter that is for postmasters, or the rest.
+fn part(bytes: u64, postmasters: bool) -> u64 {
+    let quarter = bytes / 4;
+    if postmasters { quarter } else { bytes - quarter }
 }
 
 /// How full something is, from nine tenths on.
@@ -225,8 +235,7 @@ fn fullness(used_bytes: u64, bound_bytes: u64) -> Option<&'static str> {
 
 impl Shelf {
     fn bound_bytes(&self, postmaster: bool) -> u64 {
-        let quarter = self.quota_bytes / 4;
-        if postmaster { quarter } else { self.quota_bytes - quarter }
+        part(self.quota_bytes, postmaster)
     }
 
     fn used_bytes(&self, postmaster: bool) -> u64 {
@@ -371,16 +380,22 @@ mod tests {
             .collect();
         all.share_out(room, &hosted);
         let large = MESSAGE_BYTES_MAX as u64;
-        for n in 0..9 {
-            assert_eq!(told(all.check(&name(n), &user("postmaster"), large)), "room", "{n}");
-            put(&mut all, &name(n), "postmaster", large);
+        for n in 0..7 {
+            assert_eq!(told(all.check(&name(n), &user("b1"), large)), "room", "{n}");
+            put(&mut all, &name(n), "b1", large);
         }
-        let full = told(all.check(&name(50), &user("postmaster"), large));
-        assert_eq!(full, "452 4.2.2 <postmaster@d50.example>: the mailboxes of this box are full");
+        let full = told(all.check(&name(50), &user("b1"), large));
+        assert_eq!(full, "452 4.2.2 <b1@d50.example>: the mailboxes of this box are full");
         assert_eq!(all.take_doubted().len(), 100, "mail may have been taken out of any");
-        assert_eq!(told(all.check(&name(50), &user("postmaster"), 1000)), "room");
+        assert_eq!(told(all.check(&name(50), &user("b1"), 1000)), "room");
+        assert_eq!(
+            told(all.check(&name(50), &user("postmaster"), large)),
+            "room",
+            "users do not take his part"
+        );
         assert!(
-            all.alarms().any(|alarm| alarm.starts_with("the mailboxes of all domains together are nearly"))
+            all.alarms()
+                .any(|alarm| alarm.starts_with("the users' mailboxes of all domains together are nearly"))
         );
         // Alone, a domain has all of it; on a small disk, as much as there is for it.
         all.share_out(room, &addresses(&["b1@bcd.com"]));
@@ -397,10 +412,10 @@ mod tests {
         assert_eq!(all.alarms().count(), 1);
         all.share_out(0, &addresses(&["b2@bcd.com", "x1@xyz.com"]));
         assert_eq!(all.take_doubted().into_iter().map(|d| d.to_string()).collect::<Vec<_>>(), ["xyz.com"]);
-        assert_eq!((all.alarms().count(), all.used_bytes()), (0, 0));
+        assert_eq!((all.alarms().count(), all.used_bytes(false)), (0, 0));
         // A delivery that was under way ends.
         all.came(&bcd(), &user("b1"), 4096, Some(4096));
-        assert_eq!(all.used_bytes(), 0);
+        assert_eq!(all.used_bytes(false), 0);
         all.share_out(0, &addresses(&["b1@bcd.com", "b2@bcd.com"]));
         assert_eq!(all.take_doubted().into_iter().collect::<Vec<_>>(), [bcd()]);
         all.share_out(0, &addresses(&["b2@bcd.com"]));
