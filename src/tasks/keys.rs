@@ -174,8 +174,10 @@ impl Judge {
     }
 }
 
-/// Keeps what came with an imported configuration, all or nothing, and gives the statements that name it here.
-/// A certificate that has ended is kept too: an old export must not be refused for it.
+/// Keeps what came with an imported configuration and gives the statements that name it here. Nothing is kept
+/// before all of it is found sound; where the flash fails on the way, what was written stays. What is in use
+/// already counts at once, before the `commit`. A certificate that has ended is kept too: an old export must not
+/// be refused for it.
 ///
 /// # Errors
 /// What is wrong with it, by its lines.
