@@ -91,6 +91,8 @@ pub const CERTIFICATE_FILE_BYTES_MAX: u64 = 256 * 1024;
 pub const CERTIFICATE_CHECK_S: u64 = 60;
 /// A certificate that ends sooner than in so many days is an alarm.
 pub const CERTIFICATE_ALARM_DAYS: u64 = 30;
+/// How far ahead of the box's clock that of a certificate's maker may be, when the certificate begins.
+pub const CERTIFICATE_EARLY_S: u64 = 5 * 60;
 /// Server: from one command to the next (§4.5.3.2.7).
 pub const SERVER_COMMAND_WAIT_S: u64 = 5 * 60;
 /// Server: between two pieces of a message (§4.5.3.2.5 has the same for the client).

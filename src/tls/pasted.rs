@@ -2,6 +2,8 @@
 //! private key belongs to; the chain above it is put in order, and what will not do is told in words. Sources:
 //! RFC 7468, RFC 5280 §6.1, RFC 9525. Danger: the private key must reach neither a log nor a message.
 
+use std::time::Duration;
+
 use rustls::CertificateError;
 use rustls::client::verify_server_name;
 use rustls::pki_types::pem::{PemObject, SectionKind};
@@ -9,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 
-use crate::limits::{CERTIFICATE_ALARM_DAYS, CERTIFICATE_CHAIN_MAX};
+use crate::limits::{CERTIFICATE_ALARM_DAYS, CERTIFICATE_CHAIN_MAX, CERTIFICATE_EARLY_S};
 use crate::mail::Domain;
 use crate::mail::encoding::pem;
 use crate::mail::words::one_line;
@@ -95,7 +97,8 @@ impl Pasted {
             )),
             _ => {}
         }
-        match (not_before > purpose.now, purpose.clock_is_set) {
+        let soon = purpose.now + Duration::from_secs(CERTIFICATE_EARLY_S);
+        match (not_before > soon, purpose.clock_is_set) {
             (true, true) => {
                 let (begins, now) = (not_before.rfc3339(), purpose.now.rfc3339());
                 return Err(format!(
@@ -352,6 +355,19 @@ mod tests {
             assert_eq!(notes.len(), wanted.len(), "{caption}: {notes:?}");
             let fits = notes.iter().zip(wanted).all(|(note, wanted)| note.starts_with(wanted));
             assert!(fits, "{caption}: {notes:?}");
+        }
+    }
+
+    #[test]
+    fn one_that_was_just_made_is_taken_by_a_clock_that_is_a_little_behind() {
+        let House { own, middle, key, .. } = house(&["bcd.com"]);
+        let names = [Domain::parse("bcd.com").unwrap()];
+        let begins = WallTime::parse_rfc3339("2026-01-01T00:00:00Z").unwrap().unix_seconds();
+        for (behind_s, taken) in [(CERTIFICATE_EARLY_S, true), (CERTIFICATE_EARLY_S + 1, false)] {
+            let now = WallTime::from_unix_seconds(begins - behind_s);
+            let mut pasted = Pasted::read(format!("{own}{middle}{key}").as_bytes()).unwrap();
+            let purpose = Purpose { names: &names, now, clock_is_set: true, trusted: &Outgoing::new() };
+            assert_eq!(pasted.judge(&purpose).is_ok(), taken, "{behind_s} s behind");
         }
     }
 
