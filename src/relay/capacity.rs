@@ -2,6 +2,8 @@
 //! design's promise of bounds. Danger: a queue that outgrows the memory ends the program, and at the next start
 //! again.
 
+use std::ops::RangeInclusive;
+
 use crate::limits::{
     OUTGOING_CONNECTION_BYTES, OUTGOING_CONNECTIONS_MAX, OUTGOING_CONNECTIONS_MIN, OUTGOING_MEMORY_PARTS,
     QUEUE_MEMORY_PARTS, QUEUED_MESSAGE_BYTES, QUEUED_MESSAGES_MAX, QUEUED_MESSAGES_MIN,
@@ -20,21 +22,25 @@ impl Capacity {
     /// What fits into its part of a machine's memory of so many bytes; where that is not known, as many as there
     /// may be.
     pub fn for_memory(bytes: Option<u64>) -> Self {
-        let fit = |parts: u64, each: usize, least: usize, most: usize| {
-            let fit =
-                bytes.map(|bytes| bytes / parts / each as u64).and_then(|fit| usize::try_from(fit).ok());
-            fit.unwrap_or(most).clamp(least, most)
-        };
-        Capacity {
-            connections: fit(
-                OUTGOING_MEMORY_PARTS,
-                OUTGOING_CONNECTION_BYTES,
-                OUTGOING_CONNECTIONS_MIN,
-                OUTGOING_CONNECTIONS_MAX,
-            ),
-            queued: fit(QUEUE_MEMORY_PARTS, QUEUED_MESSAGE_BYTES, QUEUED_MESSAGES_MIN, QUEUED_MESSAGES_MAX),
-        }
+        let connections = fitting(
+            bytes.map(|bytes| bytes / OUTGOING_MEMORY_PARTS),
+            OUTGOING_CONNECTION_BYTES,
+            OUTGOING_CONNECTIONS_MIN..=OUTGOING_CONNECTIONS_MAX,
+        );
+        let queued = fitting(
+            bytes.map(|bytes| bytes / QUEUE_MEMORY_PARTS),
+            QUEUED_MESSAGE_BYTES,
+            QUEUED_MESSAGES_MIN..=QUEUED_MESSAGES_MAX,
+        );
+        Capacity { connections, queued }
     }
+}
+
+/// How many things of `each` bytes fit into `room`, within `bounds`; where the room is not known, as many as there may
+/// be.
+pub(super) fn fitting(room: Option<u64>, each: usize, bounds: RangeInclusive<usize>) -> usize {
+    let fit = room.and_then(|bytes| usize::try_from(bytes / each as u64).ok());
+    fit.unwrap_or(*bounds.end()).clamp(*bounds.start(), *bounds.end())
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::limits::{
     SESSION_BYTES, SESSION_FRUITLESS_S, SESSION_GIVES_WAY_AFTER_S, SESSION_STALLED_S, SESSIONS_MAX,
     SESSIONS_MEMORY_PARTS, SESSIONS_MIN, SESSIONS_OF_ONE_CLIENT_MAX, SESSIONS_RESERVED,
 };
+use crate::relay::capacity::fitting;
 use crate::time::Instant;
 
 /// One guest, as long as it stays.
@@ -31,9 +32,8 @@ impl Places {
     /// As many sessions as fit into their part of the machine's memory, each with all that it may take; where that
     /// is not known, as many as there may be.
     pub fn for_memory(bytes: Option<u64>) -> Self {
-        let fit = |bytes: u64| usize::try_from(bytes / SESSIONS_MEMORY_PARTS / SESSION_BYTES as u64);
-        let fit = bytes.and_then(|bytes| fit(bytes).ok()).unwrap_or(SESSIONS_MAX);
-        let all = fit.clamp(SESSIONS_MIN, SESSIONS_MAX);
+        let room = bytes.map(|bytes| bytes / SESSIONS_MEMORY_PARTS);
+        let all = fitting(room, SESSION_BYTES, SESSIONS_MIN..=SESSIONS_MAX);
         let part = |of_max: usize| of_max * all / SESSIONS_MAX;
         Places { all, of_one: part(SESSIONS_OF_ONE_CLIENT_MAX), reserved: part(SESSIONS_RESERVED) }
     }
