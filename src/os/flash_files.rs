@@ -200,22 +200,7 @@ fn told(why: io::Error) -> FlashError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new(test: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("stagepost-{test}-{}", std::process::id()));
-            fs::create_dir_all(&path).expect("a scratch directory");
-            Scratch(path)
-        }
-    }
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            fs::remove_dir_all(&self.0).expect("the scratch directory is ours");
-        }
-    }
+    use crate::os::scratch::Scratch;
 
     #[test]
     fn a_file_is_zeros_until_it_is_written_and_keeps_its_size() {

@@ -144,15 +144,14 @@ fn base_name(file: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::scratch::Scratch;
     use std::time::Duration;
 
-    struct Scratch(PathBuf);
-
     impl Scratch {
-        fn new(name: &str) -> Self {
-            let dir = std::env::temp_dir().join(format!("stagepost-letters-{name}-{}", std::process::id()));
-            ["new", "cur", "tmp"].iter().for_each(|f| fs::create_dir_all(dir.join(f)).unwrap());
-            Scratch(dir)
+        fn mailbox(name: &str) -> Self {
+            let scratch = Scratch::new(&format!("letters-{name}"));
+            ["new", "cur", "tmp"].iter().for_each(|f| fs::create_dir_all(scratch.0.join(f)).unwrap());
+            scratch
         }
 
         /// A message that came so many seconds after the first.
@@ -169,19 +168,13 @@ mod tests {
         }
     }
 
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-
     fn named(pairs: &[(u64, &str)]) -> Vec<(u64, String)> {
         pairs.iter().map(|(number, name)| (*number, (*name).to_owned())).collect()
     }
 
     #[test]
     fn a_number_stays_with_its_message() {
-        let (dir, mut numbers) = (Scratch::new("numbers"), Numbers::default());
+        let (dir, mut numbers) = (Scratch::mailbox("numbers"), Numbers::default());
         dir.put("c", 1, "x");
         dir.put("a", 2, "x");
         dir.put("b", 3, "x");
@@ -198,7 +191,7 @@ mod tests {
 
     #[test]
     fn what_is_taken_out_is_gone_and_what_lies_there_is_measured() {
-        let (dir, mut numbers) = (Scratch::new("measure"), Numbers::default());
+        let (dir, mut numbers) = (Scratch::mailbox("measure"), Numbers::default());
         assert_eq!(measure(&dir.0.join("nobody")).unwrap(), Stock::default());
         dir.put("a", 1, "x");
         dir.put("b", 2, &"y".repeat(5000));
@@ -216,7 +209,7 @@ mod tests {
 
     #[test]
     fn what_was_removed_before_an_error_is_told() {
-        let (dir, mut numbers) = (Scratch::new("error"), Numbers::default());
+        let (dir, mut numbers) = (Scratch::mailbox("error"), Numbers::default());
         ["a", "b", "c"].iter().zip(1..).for_each(|(name, at)| dir.put(name, at, "x"));
         let letters = numbers.list(&dir.0).unwrap();
         // No file any more: it cannot be removed as one.
@@ -230,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_look_means_what_was_there_and_nothing_that_comes_later() {
-        let (dir, mut numbers) = (Scratch::new("look"), Numbers::default());
+        let (dir, mut numbers) = (Scratch::mailbox("look"), Numbers::default());
         dir.put("a", 1, "x");
         dir.put("b", 2, "x");
         let look = Look::of(&numbers.list(&dir.0).unwrap());
@@ -254,7 +247,7 @@ mod tests {
 
     #[test]
     fn no_more_than_the_newest_are_listed() {
-        let (dir, mut numbers) = (Scratch::new("newest"), Numbers::default());
+        let (dir, mut numbers) = (Scratch::mailbox("newest"), Numbers::default());
         for n in 0..MAILBOX_LISTED_MAX as u64 + 2 {
             dir.put(&format!("m{n}"), n, "");
         }

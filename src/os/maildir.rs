@@ -306,23 +306,8 @@ fn file_name(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::os::clock;
+    use crate::os::scratch::Scratch;
     use std::os::unix::fs::PermissionsExt;
-
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new(name: &str) -> Self {
-            let dir = std::env::temp_dir().join(format!("stagepost-maildir-{name}-{}", std::process::id()));
-            fs::create_dir_all(&dir).unwrap();
-            Scratch(dir)
-        }
-    }
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
 
     fn bcd() -> Domain {
         Domain::parse("bcd.com").unwrap()
@@ -349,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_message_lands_in_new_with_private_modes_and_lf_lines() {
-        let dir = Scratch::new("lands");
+        let dir = Scratch::new("maildir-lands");
         let mut mail = Maildirs::new(dir.0.join("mail"), "abc.com");
         let parts: [&[u8]; 3] = [b"Return-Path: <b1@bcd.com>\r\n", b"Subject: x\r", b"\n\r\nbody\r\n"];
         let file = deliver(&mut mail, "x1", &parts).unwrap();
@@ -363,7 +348,7 @@ mod tests {
 
     #[test]
     fn two_messages_of_one_moment_do_not_meet() {
-        let dir = Scratch::new("moment");
+        let dir = Scratch::new("maildir-moment");
         let mut first = Maildirs::new(dir.0.clone(), "abc.com");
         let mut second = Maildirs::new(dir.0.clone(), "abc.com");
         for mail in [&mut first, &mut second, &mut Maildirs::new(dir.0.clone(), "abc.com")] {
@@ -375,7 +360,7 @@ mod tests {
 
     #[test]
     fn a_name_that_is_taken_is_not_overwritten() {
-        let dir = Scratch::new("taken");
+        let dir = Scratch::new("maildir-taken");
         let mut mail = Maildirs::new(dir.0.join("mail"), "abc.com");
         let mut delivery = mail.begin(clock::now(), &bcd(), &user("x1")).unwrap();
         let taken = mail.mailbox(&bcd(), &user("x1")).join("new").join(&delivery.name);
@@ -388,7 +373,7 @@ mod tests {
 
     #[test]
     fn a_long_message_comes_in_pieces_wherever_they_are_cut() {
-        let dir = Scratch::new("pieces");
+        let dir = Scratch::new("maildir-pieces");
         let mut mail = Maildirs::new(dir.0.join("mail"), "abc.com");
         let line = b"a line of 32 bytes with its CRLF\r\n";
         let message = line.repeat(3 * MAILDIR_SYNC_BYTES / line.len());
@@ -401,7 +386,7 @@ mod tests {
 
     #[test]
     fn a_delivery_that_is_given_up_or_cut_off_leaves_nothing() {
-        let dir = Scratch::new("cut-off");
+        let dir = Scratch::new("maildir-cut-off");
         let mut mail = Maildirs::new(dir.0.join("mail"), "abc.com");
         assert_eq!(mail.clean().unwrap(), 0, "there is no mailbox yet");
         let mut given_up = mail.begin(clock::now(), &bcd(), &user("x1")).unwrap();
@@ -422,7 +407,7 @@ mod tests {
 
     #[test]
     fn leftovers_go_after_36_hours() {
-        let dir = Scratch::new("leftovers");
+        let dir = Scratch::new("maildir-leftovers");
         let mut mail = Maildirs::new(dir.0.clone(), "abc.com");
         let now = clock::now();
         let mailbox = mail.mailbox(&bcd(), &user("x1"));
@@ -439,7 +424,7 @@ mod tests {
 
     #[test]
     fn a_failed_delivery_leaves_nothing_behind() {
-        let dir = Scratch::new("failed");
+        let dir = Scratch::new("maildir-failed");
         let mut mail = Maildirs::new(dir.0.clone(), "abc.com");
         let mailbox = mail.mailbox(&bcd(), &user("x1"));
         mail.prepare(clock::now(), &mailbox).unwrap();

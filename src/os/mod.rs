@@ -22,6 +22,8 @@ pub mod nic;
 pub mod ping;
 pub mod process;
 pub mod rescue;
+#[cfg(test)]
+pub mod scratch;
 pub mod slots;
 pub mod sockets;
 pub mod tty;
